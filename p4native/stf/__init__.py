@@ -1,0 +1,1 @@
+"""Packet-test (STF) runner: scripts, name resolution, targets and comparison."""
