@@ -1,0 +1,46 @@
+# One command from a fresh machine to a live-migrated VM: make run
+TOPO ?= two_servers
+TARGET ?= auto
+P4C ?= auto
+NIC ?= nic1
+ARGS ?=
+
+PY := .venv/bin/python
+LAB = $(PY) -m topologies --topo $(TOPO) --target $(TARGET) --p4c $(P4C) $(ARGS)
+export TARGET P4C
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check format shell clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  variables: TOPO=$(TOPO) TARGET=auto|native|bmv2 P4C=auto|p4c|native NIC=$(NIC)"
+
+setup: ## install what is missing (Debian packages, .venv); at once when nothing is
+	@./scripts/setup.sh
+
+run: setup ## start the lab and a prompt; without a terminal, the tour
+	@$(LAB)
+
+demo: setup ## start the lab, run the scripted tour, print pass/fail
+	@$(LAB) --tour
+
+test: setup ## all tests
+	@$(PY) -m pytest $(ARGS)
+
+check: setup ## format, lint, strict types
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
+
+format: setup ## let the formatter and the linter fix what they can
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+shell: setup ## p4runtime-shell on one NIC of the running lab (NIC=nic1)
+	@./scripts/shell.sh $(NIC)
+
+clean: ## remove build products and what a killed lab left behind
+	@[ ! -x $(PY) ] || $(PY) -m topologies --recover
+	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean ## also remove the Python environments
+	@rm -rf .venv .venv-shell *.egg-info
