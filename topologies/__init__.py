@@ -1,0 +1,1 @@
+"""Mininet nodes, lab topologies as data, and the lab that runs them."""

@@ -1,0 +1,159 @@
+"""Build the Mininet network of a topology, and stop it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mininet.net import Mininet
+
+from topologies.nodes import Nic, Server, Tor, VirtualMachine
+from topologies.rundir import RunDirectory
+from topologies.spec import NicSpec, ServerSpec, Topology, VmSpec
+from topologies.toolchain import SwitchOptions
+from topologies.wiring import UPLINK_MTU, Cable, End, make_cables
+
+UPLINK_PORT = 1
+PF_PORT = 8
+VF_PORT_BASE = 16
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Numbers and names that keep several labs on one machine apart."""
+
+    prefix: str = ""
+    p4runtime: int = 9559
+    thrift: int = 9090
+
+
+def vf_port(vf: int) -> int:
+    """The P4 port of VF ``vf``."""
+    return VF_PORT_BASE + vf
+
+
+class LabNetwork:
+    """The nodes and links of a running topology."""
+
+    def __init__(self, topology: Topology, target: str, rundir: RunDirectory, ports: Ports) -> None:
+        self.topology = topology
+        self.target = target
+        self.rundir = rundir
+        self.ports = ports
+        self.net = Mininet(topo=None, controller=None, build=False)
+        self.nics: dict[str, Nic] = {}
+        self.cables: list[Cable] = []
+
+    # names of interfaces in the root namespace
+
+    def uplink(self, nic: str) -> str:
+        """The switch side of a NIC's uplink."""
+        return f"{self.ports.prefix}{nic}-up"
+
+    def pf(self, nic: str) -> str:
+        """The switch side of a NIC's physical function."""
+        return f"{self.ports.prefix}{nic}-pf"
+
+    def vf(self, nic: str, vf: int) -> str:
+        """The switch side of a VF."""
+        return f"{self.ports.prefix}{nic}-vf{vf}"
+
+    def vf_host(self, nic: str, vf: int) -> str:
+        """The host side of a VF: what a driver would show."""
+        return f"{self.ports.prefix}{nic}-vh{vf}"
+
+    def backend(self, vm: str) -> str:
+        """The stable back end of a vDPA guest's ``eth0``."""
+        return f"{self.ports.prefix}be-{vm}"
+
+    # life cycle
+
+    def build(self) -> None:
+        """Create all nodes and links and start the switch processes (without waiting for them)."""
+        self._nodes()
+        self.cables = list(self._plan())
+        self.rundir.record_links(cable.a.name for cable in self.cables)
+        make_cables(self.cables, offloads=self.target != "bmv2")
+        self.net.links = list(self.cables)
+        self.net.built = True
+        self.net.start()
+
+    def stop(self) -> None:
+        """Stop the switch processes and the nodes' shells."""
+        self.net.stop()
+
+    def server_of(self, nic: str) -> str:
+        """The server that holds a NIC."""
+        return next(s.name for s in self.topology.servers if s.nic.name == nic)
+
+    def node(self, name: str) -> Any:
+        """A Mininet node by name."""
+        return self.net.get(name)
+
+    def _nodes(self) -> None:
+        """Create the nodes and pin their namespaces."""
+        tor = self.net.addSwitch(self.topology.tor, cls=Tor)
+        namespaces = [tor]
+        for index, server in enumerate(self.topology.servers):
+            namespaces.append(self.net.addHost(server.name, cls=Server, ip=None))
+            self._add_nic(index, server)
+            for vm in server.vms:
+                namespaces.append(self.net.addHost(vm.name, cls=VirtualMachine, ip=None))
+        for node in namespaces:
+            self.rundir.record_namespace(node.name, node.pid)
+        for node in self.net.values():
+            self.rundir.record_process(node.pid)
+
+    def _add_nic(self, index: int, server: ServerSpec) -> None:
+        nic = server.nic
+        interfaces = {UPLINK_PORT: self.uplink(nic.name), PF_PORT: self.pf(nic.name)}
+        interfaces.update({vf_port(n): self.vf(nic.name, n) for n in range(nic.vfs)})
+        options = SwitchOptions(
+            device_id=index + 1,
+            ports=interfaces,
+            grpc_port=self.ports.p4runtime + index,
+            thrift_port=self.ports.thrift + index,
+            log=self.rundir.logs / f"{nic.name}.log",
+        )
+        self.nics[nic.name] = self.net.addSwitch(
+            nic.name, cls=Nic, target=self.target, options=options, rundir=self.rundir
+        )
+
+    def _plan(self) -> Iterable[Cable]:
+        """All cables of the lab."""
+        for server in self.topology.servers:
+            yield self._uplink_cable(server.nic)
+            yield self._pf_cable(server)
+            for vf in range(server.nic.vfs):
+                yield self._vf_cable(server.nic, vf)
+            for vm in server.vms:
+                if vm.model == "vdpa":
+                    yield self._guest_cable(server.nic, vm)
+
+    def _uplink_cable(self, nic: NicSpec) -> Cable:
+        name = self.uplink(nic.name)
+        return Cable(
+            End(self.node(nic.name), name, UPLINK_PORT, mtu=UPLINK_MTU),
+            End(self.node(self.topology.tor), nic.name, mtu=UPLINK_MTU),
+        )
+
+    def _pf_cable(self, server: ServerSpec) -> Cable:
+        nic = server.nic.name
+        return Cable(
+            End(self.node(nic), self.pf(nic), PF_PORT),
+            End(self.node(server.name), "pf0", mac=server.mac, ip=server.ip),
+        )
+
+    def _vf_cable(self, nic: NicSpec, vf: int) -> Cable:
+        node = self.node(nic.name)
+        return Cable(
+            End(node, self.vf(nic.name, vf), vf_port(vf)),
+            End(node, self.vf_host(nic.name, vf), port=1000 + vf),
+        )
+
+    def _guest_cable(self, nic: NicSpec, vm: VmSpec) -> Cable:
+        return Cable(
+            End(self.node(nic.name), self.backend(vm.name), port=2000 + vm.vf),
+            End(self.node(vm.name), "eth0", mac=vm.mac, ip=vm.ip),
+        )

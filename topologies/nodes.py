@@ -1,0 +1,164 @@
+"""The lab's Mininet nodes: Server, VirtualMachine, Nic and the top-of-rack switch."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from mininet.node import Host, Switch
+
+from topologies.errors import LabError
+from topologies.rundir import RunDirectory
+from topologies.toolchain import SwitchOptions, switch_command
+
+START_DEADLINE_S = 15.0
+STOP_DEADLINE_S = 3.0
+
+
+class Quiet(Host):
+    """A host whose interfaces are configured elsewhere, in batches."""
+
+    def configDefault(self, **_params: Any) -> dict[str, Any]:
+        """Do nothing; Mininet would run several shells per interface."""
+        return {}
+
+
+class Server(Quiet):
+    """A server: a namespace of its own with the NIC's physical function as ``pf0``."""
+
+
+class VirtualMachine(Quiet):
+    """A virtual machine: a namespace whose ``eth0`` is, or is backed by, a VF."""
+
+
+class Tor(Switch):
+    """The top-of-rack switch: a Linux bridge in a namespace of its own.
+
+    In the root namespace a host's firewall might filter bridged packets; here nothing does.
+    """
+
+    def __init__(self, name: str, **params: Any) -> None:
+        params.update(inNamespace=True, dpid="0")
+        super().__init__(name, **params)
+
+    def start(self, _controllers: list[Any]) -> None:
+        """Make the bridge and enslave every port."""
+        ports = [name for name in self.nameToIntf if name != "lo"]
+        lines = ["link add name br0 type bridge stp_state 0 mcast_snooping 0", "link set br0 up"]
+        lines += [f"link set dev {port} master br0" for port in ports]
+        command = ["mnexec", "-a", str(self.pid), "ip", "-batch", "-"]
+        result = subprocess.run(command, input="\n".join(lines), text=True, capture_output=True)
+        if result.returncode:
+            raise LabError(f"the top-of-rack bridge cannot be made: {result.stderr.strip()}")
+
+    def stop(self, deleteIntfs: bool = True) -> None:
+        """Do nothing: the bridge goes with its namespace."""
+
+
+class Nic(Switch):
+    """A NIC: one P4 switch process whose ports are interfaces of the root namespace."""
+
+    def __init__(
+        self, name: str, *, target: str, options: SwitchOptions, rundir: RunDirectory, **params: Any
+    ) -> None:
+        params.update(inNamespace=False, dpid=f"{options.device_id:x}")
+        super().__init__(name, **params)
+        self.target = target
+        self.options = options
+        self.rundir = rundir
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the NIC's P4Runtime server listens."""
+        return f"127.0.0.1:{self.options.grpc_port}"
+
+    @property
+    def output(self) -> Path:
+        """What the switch process printed."""
+        return self.rundir.logs / f"{self.name}.out"
+
+    def start(self, _controllers: list[Any]) -> None:
+        """Start the switch process; ``wait_listening`` tells when it serves."""
+        require_free_port(self.name, self.options.grpc_port)
+        command = [*switch_command(self.target), *self.options.arguments()]
+        with self.output.open("ab") as output:
+            try:
+                self.process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,  # Ctrl-C at the prompt is not for the switch
+                )
+            except OSError as error:
+                raise LabError(f"{self.name}: cannot start {command[0]}: {error.strerror}") from None
+        self.rundir.record_process(self.process.pid)
+
+    def listening(self) -> bool:
+        """Whether the P4Runtime server accepts connections; LabError if the process has died."""
+        if self.process is None or self.process.poll() is not None:
+            raise LabError(self.obituary())
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.options.grpc_port)) == 0
+
+    def wait_listening(self, seconds: float = START_DEADLINE_S) -> None:
+        """Block until the P4Runtime server accepts connections, or raise LabError."""
+        deadline = time.monotonic() + seconds
+        while not self.listening():
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"{self.name} does not listen at {self.address} {seconds:.0f} s after its "
+                    f"start; see {self.output}"
+                )
+            time.sleep(0.02)
+
+    def obituary(self) -> str:
+        """One paragraph on how the switch process ended."""
+        code = self.process.poll() if self.process is not None else None
+        how = "was not started" if code is None else f"ended with status {code}"
+        if code is not None and code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+        return f"the switch process of {self.name} {how}. {_tail(self.output)}".strip()
+
+    def stop(self, deleteIntfs: bool = True) -> None:
+        """End the switch process; the links stay until the lab's clean-up."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+
+def require_free_port(name: str, port: int) -> None:
+    """Raise LabError if something listens on 127.0.0.1:port already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise LabError(
+                f"port {port}, where {name} should serve P4Runtime, is taken by another process "
+                f"(see: ss -ltnp sport = :{port}); end that process, or give the lab other ports "
+                "with --p4runtime-port N."
+            ) from None
+
+
+def _tail(path: Path, lines: int = 5) -> str:
+    """The last lines of a log, for an error message."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+    if not text:
+        return f"It printed nothing ({path})."
+    return f"Its last words ({path}):\n" + "\n".join(text.splitlines()[-lines:])
+
