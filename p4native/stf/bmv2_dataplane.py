@@ -99,4 +99,4 @@ class Dataplane:
             for response in responses:
                 self._received.append((response.port, response.packet))
         except grpc.RpcError as fault:
-            self._failure = str(getattr(fault, "details", lambda: fault)())
+            self._failure = fault.details() if isinstance(fault, grpc.Call) else str(fault)

@@ -43,9 +43,7 @@ class P4RuntimeClient:
             yield request
 
     def _arbitrate(self) -> None:
-        update = p4r.MasterArbitrationUpdate(
-            device_id=self._device_id, election_id=self._election
-        )
+        update = p4r.MasterArbitrationUpdate(device_id=self._device_id, election_id=self._election)
         self._outbox.put(p4r.StreamMessageRequest(arbitration=update))
         try:
             next(self._stream)
@@ -67,11 +65,11 @@ class P4RuntimeClient:
         )
         self._call(self._stub.SetForwardingPipelineConfig, request)
 
-    def write(self, kind: int, entity: p4r.Entity) -> None:
+    def write(self, kind: p4r.Update.Type.ValueType, entity: p4r.Entity) -> None:
         """One update; ``kind`` is p4r.Update.INSERT, MODIFY or DELETE."""
         request = p4r.WriteRequest(device_id=self._device_id, election_id=self._election)
         update = request.updates.add(entity=entity)
-        update.type = kind  # type: ignore[assignment]
+        update.type = kind
         self._call(self._stub.Write, request)
 
     def read(self, entity: p4r.Entity) -> list[p4r.Entity]:

@@ -223,15 +223,11 @@ _COMMANDS: dict[str, _Rule] = {
     "mc_node_create": lambda s: ast.NodeCreate(
         s.number, s.integer("a replication id"), s.integers("a port")
     ),
-    "mc_node_update": lambda s: ast.NodeUpdate(
-        s.number, s.integer("a node"), s.integers("a port")
-    ),
+    "mc_node_update": lambda s: ast.NodeUpdate(s.number, s.integer("a node"), s.integers("a port")),
     "mc_node_associate": lambda s: ast.NodeAssociate(
         s.number, s.integer("a group"), s.integer("a node")
     ),
-    "counter_read": lambda s: ast.CounterRead(
-        s.number, s.name("a counter"), s.integer("an index")
-    ),
+    "counter_read": lambda s: ast.CounterRead(s.number, s.name("a counter"), s.integer("an index")),
     "counter_write": lambda s: ast.CounterWrite(
         s.number,
         s.name("a counter"),
@@ -244,9 +240,7 @@ _COMMANDS: dict[str, _Rule] = {
         s.number, s.name("a register"), s.integer("an index"), s.integer("a value")
     ),
     "register_reset": lambda s: ast.RegisterReset(s.number, s.name("a register")),
-    "meter_get_rates": lambda s: ast.MeterGet(
-        s.number, s.name("a meter"), s.integer("an index")
-    ),
+    "meter_get_rates": lambda s: ast.MeterGet(s.number, s.name("a meter"), s.integer("an index")),
     "meter_set_rates": _meter_set,
     "meter_array_set_rates": lambda s: ast.MeterSet(
         s.number, s.name("a meter"), None, _rate(s), _rate(s)
@@ -275,9 +269,7 @@ def _packet(number: int, text: str, start: int) -> ast.Statement:
 def _expect(number: int, text: str, start: int) -> ast.Statement:
     port, data, column = _packet_words(text, start)
     if not _PATTERN.fullmatch(data):
-        raise _ParseError(
-            column, f"expected hex digits, '*' and a final '$', found '{data}'"
-        )
+        raise _ParseError(column, f"expected hex digits, '*' and a final '$', found '{data}'")
     return ast.Expect(number, port, data.upper() or None)
 
 

@@ -67,8 +67,11 @@ class _Replication:
             raise StfError(f"there is no multicast group {group}; use mc_mgrp_create first")
         self._groups[group].append(node)
 
-    def mirror(self, session: int, group: int) -> None:
-        self._mirrors[session] = group
+    def mirror(self, session: int, group: int | None) -> None:
+        """Binds a clone session to a group, or to none."""
+        self._mirrors.pop(session, None)
+        if group is not None:
+            self._mirrors[session] = group
 
     def mirrors_of(self, group: int) -> list[int]:
         """The clone sessions that copy to a group."""
@@ -116,9 +119,7 @@ class Runner:
         self._in_flight = True
         self._settle()
         self._result.outputs = self._target.outputs()
-        outcome = compare(
-            self._expects, self._result.outputs, self._watched, all_ports=self._quiet
-        )
+        outcome = compare(self._expects, self._result.outputs, self._watched, all_ports=self._quiet)
         self._result.faults += outcome.faults
         self._result.notes += outcome.notes
         return self._result
@@ -218,6 +219,7 @@ class Runner:
 
     @_execute.register
     def _(self, statement: ast.MirroringAdd) -> None:
+        self._replication.mirror(statement.session, None)
         self._target.set_mirror(statement.session, [(statement.port, 0)])
         self._sessions.add(statement.session)
 
@@ -229,6 +231,7 @@ class Runner:
 
     @_execute.register
     def _(self, statement: ast.MirroringDelete) -> None:
+        self._replication.mirror(statement.session, None)
         self._target.delete_mirror(statement.session)
         self._sessions.discard(statement.session)
 

@@ -125,7 +125,7 @@ def _by_suffix(what: str, name: str, known: Mapping[str, _T]) -> _T:
 
 
 def _find_key(table: Table, name: str) -> Key:
-    """The key called ``name``: whole, ``h$1.f`` for ``h[1].f``, a header's validity, or a suffix."""
+    """The key called ``name``: whole, ``h$1.f`` for ``h[1].f``, a validity, or a suffix."""
     name = re.sub(r"\$([0-9]+)", r"[\1]", name)
     keys = {key.name: key for key in table.keys}
     validity = re.sub(r"\.?(\$valid\$|valid|isValid)$", "", name)
@@ -133,7 +133,7 @@ def _find_key(table: Table, name: str) -> Key:
     for candidate in exact:
         if candidate in keys:
             return keys[candidate]
-    ends = [full for full in keys if full.endswith("." + name) or full.endswith(f".{name}$")]
+    ends = [full for full in keys if full.endswith(("." + name, f".{name}$"))]
     if not ends and validity != name:
         ends = [f for f in keys if re.search(rf"(^|\.){re.escape(validity)}\.?(\$valid\$)$", f)]
     if len(ends) != 1:

@@ -97,8 +97,8 @@ def _fit(name: str, width: int, text: str, value: int) -> int:
 def _ternary(name: str, width: int, text: str) -> tuple[int, int]:
     """Only the digits written take part in the match, as other STF runners have it."""
     if "&&&" in text:
-        value, mask = text.split("&&&")
-        return parse_number(name, width, value), parse_number(name, width, mask)
+        parts = text.split("&&&")
+        return parse_number(name, width, parts[0]), parse_number(name, width, parts[1])
     if "/" in text:
         value, prefix_len = _lpm(name, width, text)
         return value, ((1 << prefix_len) - 1) << (width - prefix_len)
@@ -111,11 +111,11 @@ def _ternary(name: str, width: int, text: str) -> tuple[int, int]:
 def _lpm(name: str, width: int, text: str) -> tuple[int, int]:
     """``v/len``; else trailing ``*`` digits are free and all digits written count."""
     if "/" in text:
-        value, length = text.split("/")
-        prefix_len = parse_number(name, 32, length)
+        parts = text.split("/")
+        prefix_len = parse_number(name, 32, parts[1])
         if prefix_len > width:
             raise StfError(f"{name}: /{prefix_len} is longer than its {width} bits")
-        return parse_number(name, width, value), prefix_len
+        return parse_number(name, width, parts[0]), prefix_len
     if text[:2].lower() not in _DIGIT_BITS:
         return parse_number(name, width, text), width
     value, mask, bits = _wildcard_digits(text)
