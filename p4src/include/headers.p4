@@ -1,0 +1,162 @@
+// Headers in wire order, and the metadata that one stage hands to the next.
+#ifndef HEADERS_P4
+#define HEADERS_P4
+
+#include "constants.p4"
+
+// To the host: the packet as the NIC saw it after decapsulation and removal of network tags,
+// with what is needed to send it on from where it stopped.
+@controller_header("packet_in")
+header packet_in_h {
+    @id(1) bit<16> ingress_port;
+    @id(2) bit<16> network;
+    @id(3) bit<16> destination_port;
+    @id(4) bit<8> reason;
+}
+
+// From the host: to one port as it is, or into the pipeline as if received at a port.
+const bit<8> OUT_TO_PORT = 0;
+// 1: as if received at `port` in `network`
+const bit<8> OUT_RESUME_APPROVED = 2;  // the same, but rules and connections were seen to by the host
+
+@controller_header("packet_out")
+header packet_out_h {
+    @id(1) bit<8> mode;
+    @id(2) bit<16> port;
+    @id(3) bit<16> network;
+}
+
+header ethernet_h {
+    mac_t dst;
+    mac_t src;
+    bit<16> ether_type;
+}
+
+header vlan_h {
+    bit<3> priority;
+    bit<1> drop_eligible;
+    bit<12> vid;
+    bit<16> ether_type;
+}
+
+header arp_h {
+    bit<16> hardware;
+    bit<16> protocol;
+    bit<8> hardware_length;
+    bit<8> protocol_length;
+    bit<16> operation;
+    mac_t sender_mac;
+    ipv4_t sender_ip;
+    mac_t target_mac;
+    ipv4_t target_ip;
+}
+
+header ipv4_h {
+    bit<4> version;
+    bit<4> ihl;
+    bit<8> tos;
+    bit<16> total_length;
+    bit<16> identification;
+    bit<3> flags;
+    bit<13> fragment_offset;
+    bit<8> ttl;
+    bit<8> protocol;
+    bit<16> checksum;
+    ipv4_t src;
+    ipv4_t dst;
+}
+
+header ipv6_h {
+    bit<4> version;
+    bit<8> traffic_class;
+    bit<20> flow_label;
+    bit<16> payload_length;
+    bit<8> next_header;
+    bit<8> hop_limit;
+    ipv6_t src;
+    ipv6_t dst;
+}
+
+header tcp_h {
+    bit<16> src_port;
+    bit<16> dst_port;
+    bit<32> sequence;
+    bit<32> acknowledgement;
+    bit<4> data_offset;
+    bit<4> reserved;
+    bit<8> flags;
+    bit<16> window;
+    bit<16> checksum;
+    bit<16> urgent;
+}
+
+header udp_h {
+    bit<16> src_port;
+    bit<16> dst_port;
+    bit<16> length;
+    bit<16> checksum;
+}
+
+header vxlan_h {
+    bit<8> flags;
+    bit<24> reserved;
+    bit<24> vni;
+    bit<8> reserved2;
+}
+
+struct headers_t {
+    packet_in_h packet_in;
+    packet_out_h packet_out;
+    ethernet_h outer_ethernet;  // underlay, when the frame is in VXLAN
+    ipv4_h outer_ipv4;
+    udp_h outer_udp;
+    vxlan_h vxlan;
+    ethernet_h ethernet;
+    vlan_h network_tag;         // the network's own tag, on uplinks only
+    vlan_h vlan;                // a trusted guest's own tag: carried, not interpreted
+    arp_h arp;
+    ipv4_h ipv4;
+    ipv6_h ipv6;
+    tcp_h tcp;
+    udp_h udp;
+}
+
+// Copied with a mirrored packet.
+#define FIELDS_OF_COPY 1
+
+struct metadata_t {
+    @field_list(FIELDS_OF_COPY)
+    port_t in_port;             // where the packet entered, also when the host resumed it
+    @field_list(FIELDS_OF_COPY)
+    network_t network;
+    @field_list(FIELDS_OF_COPY)
+    reason_t punt;              // PUNT_*: goes to the host
+    @field_list(FIELDS_OF_COPY)
+    bit<16> mirror;             // clone session of the sender; 0 = none
+    role_t in_role;
+    bit<1> resumed;             // came from the host
+    bit<1> approved;            // the host has judged it
+    bit<1> trusted;
+    bit<1> spoof_check;
+    bit<1> mac_mismatch;
+    bit<3> priority;            // VLAN priority of the VF (`vf set VM qos`)
+    bit<2> mode;                // MODE_*: how VFs see each other
+    bit<2> color;               // of the VF's rate meter
+    policy_t policy;            // rules of the sending VM
+    bit<1> group_addressed;     // broadcast or multicast
+    reason_t drop;              // DROP_*: why it goes nowhere
+    port_t drop_port;           // whose drop it is
+    port_t out_port;
+    bit<16> group;              // multicast group; 0 = one destination
+    tunnel_t tunnel;
+    bit<32> frame_length;       // bytes of the VM's frame alone
+    policy_t in_policy;         // rules of the receiving VM
+    bit<16> l4_src;
+    bit<16> l4_dst;
+}
+
+const bit<2> MODE_VEB = 0;      // the NIC switches between VFs
+const bit<2> MODE_VEPA = 1;     // everything goes to the ToR, which may send it back
+const bit<2> MODE_PRIVATE = 2;  // VFs do not see each other
+
+#endif

@@ -1,0 +1,22 @@
+// Why a packet was dropped or sent to the host. Append only: the controller and the operator's
+// reports know these numbers (control/policy/reasons.py; a test compares the two).
+#ifndef REASONS_P4
+#define REASONS_P4
+
+const reason_t DROP_NONE = 0;
+const reason_t DROP_PORT_DOWN = 1;            // port not assigned, or its link state is down
+const reason_t DROP_UNKNOWN_NETWORK = 2;      // VLAN or VNI that this NIC does not carry
+const reason_t DROP_GUEST_TAG = 3;            // untrusted guest sent its own VLAN tag
+const reason_t DROP_SPOOFED_MAC = 4;          // source MAC is not the VF's
+const reason_t DROP_RATE = 6;                 // VF above max_tx_rate
+const reason_t DROP_POLICY_OUT = 8;           // security groups of the sending VM
+const reason_t DROP_POLICY_IN = 9;            // security groups of the receiving VM
+const reason_t DROP_UNKNOWN_DESTINATION = 10; // no such MAC or address in the network
+const reason_t DROP_VF_DOWN = 11;             // destination VF is not in use, or its link is down
+const reason_t DROP_ISOLATED = 12;            // VF to VF on a private or VEPA NIC
+const reason_t DROP_SAME_PORT = 13;           // would go back to where it came from
+
+const reason_t PUNT_NONE = 0;
+const reason_t PUNT_HELD = 1;                 // for a VM that is frozen: the host holds it
+
+#endif

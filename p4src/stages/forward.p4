@@ -1,0 +1,92 @@
+// Forward stage: where the frame goes in its network. Records the intent; nothing is sent here.
+//
+//   in:  network, destination MAC
+//   out: out_port (+ tunnel) | group | drop = UNKNOWN_DESTINATION | SAME_PORT
+//
+// Group addresses that no entry knows flood their network (group number = network number).
+// Unknown unicast is a matter of policy per network and direction: the unknown_table.
+#ifndef STAGES_FORWARD_P4
+#define STAGES_FORWARD_P4
+
+control ForwardStage(inout headers_t hdr, inout metadata_t meta) {
+    @id(0x01000030)
+    action forward_to_port(@id(1) port_t port) {
+        meta.out_port = port;
+    }
+
+    // The VM is on another server: over the underlay to that server's tunnel end point.
+    @id(0x01000031)
+    action forward_to_tunnel(@id(1) tunnel_t tunnel) {
+        meta.out_port = PORT_UPLINK;
+        meta.tunnel = tunnel;
+    }
+
+    @id(0x01000032)
+    action forward_to_group(@id(1) bit<16> group) {
+        meta.group = group;
+    }
+
+    @id(0x02000030)
+    table l2_table {
+        key = {
+            meta.network : exact @id(1) @name("network");
+            hdr.ethernet.dst : exact @id(2) @name("mac");
+        }
+        actions = {
+            forward_to_port;
+            forward_to_tunnel;
+            forward_to_group;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction;
+        size = FORWARD_TABLE_SIZE;
+    }
+
+    @id(0x01000033)
+    action unknown_to_uplink() {
+        meta.out_port = PORT_UPLINK;
+    }
+
+    @id(0x01000034)
+    action unknown_to_group(@id(1) bit<16> group) {
+        meta.group = group;
+    }
+
+    @id(0x01000035)
+    action unknown_drop() {
+        meta.drop = DROP_UNKNOWN_DESTINATION;
+    }
+
+    @id(0x02000031)
+    table unknown_table {
+        key = {
+            meta.network : exact @id(1) @name("network");
+            meta.in_role : exact @id(2) @name("from");
+        }
+        actions = {
+            unknown_to_uplink;
+            unknown_to_group;
+            @defaultonly unknown_drop;
+        }
+        const default_action = unknown_drop;
+        size = NETWORK_TABLE_SIZE;
+    }
+
+    apply {
+        if (!l2_table.apply().hit) {
+            if (meta.group_addressed == 1) {
+                meta.group = meta.network;
+            } else {
+                unknown_table.apply();
+            }
+        }
+        if (meta.drop == DROP_NONE && meta.group == 0) {
+            bool to_uplink = meta.out_port == PORT_UPLINK;
+            if (meta.out_port == meta.in_port || (meta.in_role == ROLE_UPLINK && to_uplink)) {
+                meta.drop = DROP_SAME_PORT;
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,168 @@
+// Leave stage (egress): one copy of the packet at the port it leaves by.
+//
+//   replica:  dropped where the sender is, and where VFs must not see each other
+//   uplink:   the network's tag, or VXLAN towards the server of `tunnel` (of the replica's
+//             instance for floods)
+//   CPU:      the packet_in header
+//
+// A network without an entry has no way over the uplink: the copy is dropped.
+#ifndef STAGES_LEAVE_P4
+#define STAGES_LEAVE_P4
+
+const bit<32> INSTANCE_REPLICA = 5;
+
+control PruneStage(inout metadata_t meta, inout standard_metadata_t std) {
+    apply {
+        bool to_uplink = std.egress_port == PORT_UPLINK || std.egress_port == PORT_UPLINK2;
+        bool between_vfs = meta.in_role == ROLE_VF && std.egress_port >= PORT_VF0;
+        if (std.egress_port == meta.in_port || (to_uplink && meta.in_role == ROLE_UPLINK)) {
+            mark_to_drop(std);
+        } else if (between_vfs && meta.mode != MODE_VEB) {
+            mark_to_drop(std);
+        } else if (to_uplink) {
+            meta.tunnel = std.egress_rid;
+        }
+    }
+}
+
+control UplinkStage(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
+    @id(0x01000050)
+    action send_untagged() {
+    }
+
+    @id(0x01000051)
+    action send_tagged(@id(1) bit<16> tag_protocol, @id(2) bit<12> vlan) {
+        hdr.network_tag.setValid();
+        hdr.network_tag.priority = meta.priority;
+        hdr.network_tag.drop_eligible = 0;
+        hdr.network_tag.vid = vlan;
+        hdr.network_tag.ether_type = hdr.ethernet.ether_type;
+        hdr.ethernet.ether_type = tag_protocol;
+    }
+
+    @id(0x01000052)
+    action no_uplink() {
+        mark_to_drop(std);
+    }
+
+    @id(0x02000050)
+    table tag_table {
+        key = {
+            meta.network : exact @id(1) @name("network");
+        }
+        actions = {
+            send_untagged;
+            send_tagged;
+            @defaultonly no_uplink;
+        }
+        const default_action = no_uplink;
+        size = NETWORK_TABLE_SIZE;
+    }
+
+    @id(0x01000053)
+    action encapsulate(@id(1) mac_t src_mac, @id(2) mac_t dst_mac, @id(3) ipv4_t src,
+                       @id(4) ipv4_t dst) {
+        hdr.outer_ethernet.setValid();
+        hdr.outer_ethernet.dst = dst_mac;
+        hdr.outer_ethernet.src = src_mac;
+        hdr.outer_ethernet.ether_type = ETHERTYPE_IPV4;
+        hdr.outer_ipv4.setValid();
+        hdr.outer_ipv4.version = 4;
+        hdr.outer_ipv4.ihl = 5;
+        hdr.outer_ipv4.tos = 0;
+        hdr.outer_ipv4.total_length = (bit<16>)meta.frame_length + 36;
+        hdr.outer_ipv4.identification = 0;
+        hdr.outer_ipv4.flags = 2;
+        hdr.outer_ipv4.fragment_offset = 0;
+        hdr.outer_ipv4.ttl = 64;
+        hdr.outer_ipv4.protocol = PROTOCOL_UDP;
+        hdr.outer_ipv4.checksum = 0;
+        hdr.outer_ipv4.src = src;
+        hdr.outer_ipv4.dst = dst;
+        hdr.outer_udp.setValid();
+        hdr.outer_udp.src_port = 0xc000 | (meta.l4_src ^ meta.l4_dst);
+        hdr.outer_udp.dst_port = UDP_PORT_VXLAN;
+        hdr.outer_udp.length = (bit<16>)meta.frame_length + 16;
+        hdr.outer_udp.checksum = 0;
+        hdr.vxlan.setValid();
+        hdr.vxlan.flags = 0x08;
+        hdr.vxlan.reserved = 0;
+        hdr.vxlan.reserved2 = 0;
+    }
+
+    @id(0x02000051)
+    table tunnel_table {
+        key = {
+            meta.tunnel : exact @id(1) @name("tunnel");
+        }
+        actions = {
+            encapsulate;
+            @defaultonly no_uplink;
+        }
+        const default_action = no_uplink;
+        size = TUNNEL_TABLE_SIZE;
+    }
+
+    @id(0x01000054)
+    action set_vni(@id(1) bit<24> vni) {
+        hdr.vxlan.vni = vni;
+    }
+
+    @id(0x02000052)
+    table network_vni_table {
+        key = {
+            meta.network : exact @id(1) @name("network");
+        }
+        actions = {
+            set_vni;
+            @defaultonly no_uplink;
+        }
+        const default_action = no_uplink;
+        size = NETWORK_TABLE_SIZE;
+    }
+
+    apply {
+        if (meta.tunnel == 0) {
+            tag_table.apply();
+        } else {
+            tunnel_table.apply();
+            network_vni_table.apply();
+        }
+    }
+}
+
+control LeaveStage(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
+    @id(0x12000003)
+    counter(TRAFFIC_COUNTER_SIZE, CounterType.packets_and_bytes) to_port_counter;
+
+    PruneStage() prune;
+    UplinkStage() uplink;
+
+    apply {
+        if (std.egress_port == PORT_CPU) {
+            hdr.packet_in.setValid();
+            hdr.packet_in.ingress_port = (bit<16>)meta.in_port;
+            hdr.packet_in.network = meta.network;
+            hdr.packet_in.destination_port = (bit<16>)meta.out_port;
+            hdr.packet_in.reason = meta.punt;
+        } else {
+            if (std.instance_type == INSTANCE_REPLICA) {
+                prune.apply(meta, std);
+            }
+            if (std.egress_port == PORT_UPLINK || std.egress_port == PORT_UPLINK2) {
+                uplink.apply(hdr, meta, std);
+            }
+            if (std.egress_spec != PORT_DROP) {
+                bit<2> class = 0;
+                if (hdr.ethernet.dst == 0xffffffffffff) {
+                    class = 2;
+                } else if (meta.group_addressed == 1) {
+                    class = 1;
+                }
+                to_port_counter.count((bit<32>)(std.egress_port[6:0] ++ class));
+            }
+        }
+    }
+}
+
+#endif
