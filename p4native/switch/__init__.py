@@ -1,0 +1,1 @@
+"""The switch process: builds and loads pipelines, owns ports and packet threads."""
