@@ -96,7 +96,9 @@ class Nic(Switch):
                     start_new_session=True,  # Ctrl-C at the prompt is not for the switch
                 )
             except OSError as error:
-                raise LabError(f"{self.name}: cannot start {command[0]}: {error.strerror}") from None
+                raise LabError(
+                    f"{self.name}: cannot start {command[0]}: {error.strerror}"
+                ) from None
         self.rundir.record_process(self.process.pid)
 
     def listening(self) -> bool:
@@ -161,4 +163,3 @@ def _tail(path: Path, lines: int = 5) -> str:
     if not text:
         return f"It printed nothing ({path})."
     return f"Its last words ({path}):\n" + "\n".join(text.splitlines()[-lines:])
-

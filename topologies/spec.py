@@ -96,8 +96,8 @@ class Topology(Strict):
         names = [self.tor, *(n for s in self.servers for n in (s.name, s.nic.name))]
         names += [vm.name for vm in self.vms]
         _no_repeats("name", names)
-        _no_repeats("MAC address", [x.mac for x in (*self.servers, *self.vms)])
-        _no_repeats("IP address", [x.ip for x in (*self.servers, *self.vms)])
+        _no_repeats("MAC address", [s.mac for s in self.servers] + [v.mac for v in self.vms])
+        _no_repeats("IP address", [s.ip for s in self.servers] + [v.ip for v in self.vms])
         return self
 
     @property

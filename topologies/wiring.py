@@ -57,8 +57,8 @@ class PlainIntf(Intf):
     def __init__(self, end: End, link: Cable) -> None:
         self.node, self.name, self.link = end.node, end.name, link
         self.mac = end.mac
-        self.ip, _, self.prefixLen = (end.ip or "").partition("/")
-        self.ip = self.ip or None
+        address, _, self.prefixLen = (end.ip or "").partition("/")
+        self.ip = address or None
         self.params: dict[str, Any] = {}
         end.node.addIntf(self, port=end.port, moveIntfFn=lambda *_: None)
 
