@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ _METHOD = "/p4.bm.DataplaneInterface/PacketStream"
 _FIELDS = (("id", 1, "TYPE_UINT64"), ("device_id", 2, "TYPE_UINT64"),
            ("port", 3, "TYPE_UINT32"), ("packet", 4, "TYPE_BYTES"))  # fmt: skip
 _BARRIER_SECONDS = 30.0
+_READY_SECONDS = 10.0
 
 
 def _message_class(name: str) -> Any:
@@ -61,6 +63,19 @@ class Dataplane:
     def received(self) -> list[tuple[int, bytes]]:
         """Packets that came out so far, as (port, bytes)."""
         return list(self._received)
+
+    def wait_ready(self) -> None:
+        """Returns when the switch takes packets: it starts its ports in the background."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while True:
+            self._failure = None
+            self._open()
+            try:
+                self.barrier()
+                return
+            except TargetError:
+                if time.monotonic() > deadline:
+                    raise
 
     def send(self, port: int, data: bytes) -> None:
         """Injects a packet at a port."""

@@ -52,10 +52,11 @@ class Bmv2Target:
         try:
             self._client = P4RuntimeClient(self._process.control, DEVICE_ID)
             self._client.set_pipeline(p4info, program_json)
+            self._dataplane = Dataplane(self._process.packets, DEVICE_ID)
+            self._dataplane.wait_ready()
         except TargetError:
             self._process.close()
             raise
-        self._dataplane = Dataplane(self._process.packets, DEVICE_ID)
 
     def close(self) -> None:
         """Stops the switch."""
