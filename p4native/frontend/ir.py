@@ -142,7 +142,7 @@ class BoolLit(Expression):
 
 @dataclass(slots=True, eq=False)
 class StringLit(Expression):
-    """A string literal, unescaped."""
+    """A string literal; escape sequences are kept as written, as p4c does."""
 
     text: str
 
