@@ -1,0 +1,76 @@
+"""The desired state as a YAML document: read with line numbers in errors, written back stable."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from control.model.state import DesiredState
+
+
+class DocumentError(ValueError):
+    """A document that cannot be used; the text begins with ``name:line:``."""
+
+    def __init__(self, name: str, line: int, message: str) -> None:
+        super().__init__(f"{name}:{line}: {message}")
+        self.name = name
+        self.line = line
+
+
+def parse_document(text: str, name: str = "document") -> DesiredState:
+    """Read a desired state; DocumentError tells line and reason, ``name`` is for messages."""
+    try:
+        data = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise DocumentError(name, line, f"not valid YAML: {error.problem}") from None
+    if not isinstance(data, dict):
+        raise DocumentError(name, 1, "expected keys servers, nics, networks and vms at the top")
+    try:
+        return DesiredState.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DocumentError(name, _line(data, first), _explain(first)) from None
+
+
+def dump_document(state: DesiredState) -> str:
+    """Write a desired state as YAML; defaults are left out, order is the model's."""
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    out = io.StringIO()
+    yaml.dump(state.model_dump(mode="json", exclude_defaults=True), out)
+    return out.getvalue()
+
+
+def _line(data: Any, error: ErrorDetails) -> int:
+    """Line (from 1) of the deepest part of the error's location that the document contains."""
+    line = 1
+    node = data
+    for part in error["loc"]:
+        try:
+            position = node.lc.data[part]
+            node = node[part]
+        except (AttributeError, KeyError, IndexError, TypeError):
+            break
+        line = position[0] + 1
+    return line
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One pydantic error as where, what was given and what was expected."""
+    where = ".".join(str(part) for part in error["loc"]) or "document"
+    if error["type"] == "missing":
+        return f"{where} is missing; add it"
+    if error["type"] == "extra_forbidden":
+        return f"{where} is not a known key; remove it or correct its spelling"
+    message = error["msg"].removeprefix("Value error, ")
+    given = error["input"]
+    if isinstance(given, (str, int, float, bool)):
+        return f"{where} is {given!r}: {message}"
+    return f"{where}: {message}"

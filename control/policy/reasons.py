@@ -1,0 +1,83 @@
+"""Drop and slow-path reasons as p4src/include/reasons.p4 numbers them, and counter indexes."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+PORT_UPLINK = 1
+PORT_UPLINK2 = 2
+PORT_PF = 8
+PORT_VF0 = 16
+PORT_CPU = 510
+
+
+class DropReason(IntEnum):
+    """Why a packet was dropped."""
+
+    PORT_DOWN = 1
+    UNKNOWN_NETWORK = 2
+    GUEST_TAG = 3
+    SPOOFED_MAC = 4
+    SPOOFED_IP = 5
+    RATE = 6
+    STORM = 7
+    POLICY_OUT = 8
+    POLICY_IN = 9
+    UNKNOWN_DESTINATION = 10
+    VF_DOWN = 11
+    ISOLATED = 12
+    SAME_PORT = 13
+    MALFORMED = 14
+
+
+class PuntReason(IntEnum):
+    """Why a packet went to the host."""
+
+    HELD = 1
+    NEW_CONNECTION = 2
+
+
+class TrafficClass(IntEnum):
+    """What a traffic counter counts."""
+
+    UNICAST = 0
+    MULTICAST = 1
+    BROADCAST = 2
+
+
+_WORDS = {
+    DropReason.PORT_DOWN: "port not assigned or link down",
+    DropReason.UNKNOWN_NETWORK: "VLAN or VNI that no VM here uses",
+    DropReason.GUEST_TAG: "guest's own VLAN tag, and the VF is not trusted",
+    DropReason.SPOOFED_MAC: "forged source MAC (spoofchk)",
+    DropReason.SPOOFED_IP: "forged source address",
+    DropReason.RATE: "above max_tx_rate",
+    DropReason.STORM: "broadcast and multicast above the storm limit",
+    DropReason.POLICY_OUT: "denied by the sending VM's rules",
+    DropReason.POLICY_IN: "denied by the receiving VM's rules",
+    DropReason.UNKNOWN_DESTINATION: "no such destination in the network",
+    DropReason.VF_DOWN: "destination VF not in use or its link down",
+    DropReason.ISOLATED: "VFs are isolated from each other (private)",
+    DropReason.SAME_PORT: "would go back to where it came from",
+    DropReason.MALFORMED: "headers cut short or contradictory",
+}
+
+
+def label(reason: DropReason) -> str:
+    """A drop reason in the operator's words."""
+    return _WORDS[reason]
+
+
+def vf_port(vf: int) -> int:
+    """Port number of VF ``vf``."""
+    return PORT_VF0 + vf
+
+
+def drop_index(port: int, reason: int) -> int:
+    """Index in drop_counter of one port's drops for one reason."""
+    return port * 64 + reason
+
+
+def traffic_index(port: int, traffic_class: int) -> int:
+    """Index in from_port_counter and to_port_counter."""
+    return port * 4 + traffic_class
