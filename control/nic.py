@@ -1,4 +1,4 @@
-"""One P4Runtime session with one NIC: pipeline, read-back, difference, writes, packet-in and -out."""
+"""One P4Runtime session with one NIC: pipeline, read-back, difference, writes, packet I/O."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import finsy
-from finsy import p4entity
-from finsy.p4client import P4ClientError
+from finsy.p4client import P4Client, P4ClientError
 from finsy.proto import p4r
 
-from control.difference import Difference, compare
+from control.difference import Difference, Key, compare, index
+from control.encoder import Encoder
 from control.errors import NicDownError, NicError
 
 LOG = logging.getLogger(__name__)
 BATCH = 2000
 PACKET_QUEUE = 4096
+# These tables switch traffic over to entries written before, so they are changed last.
+SWITCHING_TABLES = ("port_table", "destination_table")
 _PROBE_S = 0.05
 _RETRY_S = 0.5
 
@@ -34,22 +35,39 @@ class Pipeline:
 
 
 class Nic:
-    """A NIC as the controller sees it. ``run`` keeps the session up until it is cancelled."""
+    """A NIC as the controller sees it. ``run`` keeps the session up until it is cancelled.
 
-    def __init__(self, name: str, address: str, device_id: int, pipeline: Pipeline) -> None:
+    Tables named in ``keep`` belong to somebody else: reconciliation leaves their entries alone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        device_id: int,
+        pipeline: Pipeline,
+        *,
+        keep: frozenset[str] = frozenset(),
+    ) -> None:
         self.name = name
         self.address = address
         self.device_id = device_id
+        self.encoder = Encoder(pipeline.p4info)
         self.sessions = 0
+        ids = self.encoder.table_ids
+        self._left = self.encoder.const_tables | {ids[name] for name in keep if name in ids}
+        self._last = tuple(ids[name] for name in SWITCHING_TABLES if name in ids)
         self._options = finsy.SwitchOptions(
             p4info=pipeline.p4info, p4blob=pipeline.blob, device_id=device_id
         )
         self._switch: finsy.Switch | None = None
+        self._held: dict[Key, p4r.Entity] | None = None
+        self._writing = asyncio.Lock()
         self._up = asyncio.Event()
 
     @property
     def is_up(self) -> bool:
-        """Whether the session is established and the pipeline installed."""
+        """Whether the session is established and the NIC is programmed."""
         return self._up.is_set()
 
     async def wait_up(self) -> None:
@@ -59,8 +77,8 @@ class Nic:
     async def run(self, on_up: Callable[[Nic], Awaitable[None]]) -> None:
         """Connect, call ``on_up``, and connect again whenever the session ends, until cancelled."""
         while True:
+            await self._wait_listening()
             try:
-                await self._wait_listening()
                 await self._session(on_up)
             except (P4ClientError, NicError, NicDownError, RuntimeError, OSError) as error:
                 LOG.warning("%s: session ended: %s", self.name, error)
@@ -88,6 +106,7 @@ class Nic:
         async with finsy.Switch(self.name, self.address, self._options) as switch:
             down = switch.ee.event_future(finsy.SwitchEvent.CHANNEL_DOWN)
             self._switch = switch
+            self._held = None
             self.sessions += 1
             try:
                 await on_up(self)
@@ -96,80 +115,101 @@ class Nic:
             finally:
                 self._up.clear()
                 self._switch = None
+                down.cancel()
 
     def _require(self) -> finsy.Switch:
         """The established session; NicDownError if there is none."""
         if self._switch is None:
             raise NicDownError(
-                f"{self.name} is not connected ({self.address}); wait for it to come back, "
-                "or see its log."
+                f"{self.name} is not connected ({self.address}); wait until it is back "
+                "(lab nics), or look into its log."
             )
         return self._switch
 
-    async def reconcile(
-        self, desired: Iterable[p4entity.P4Entity], *, keep: frozenset[str] = frozenset()
-    ) -> Difference:
-        """Read the NIC back and write only what differs from ``desired``; returns what was written.
+    async def reconcile(self, desired: Iterable[p4r.Entity]) -> Difference:
+        """Write what differs between ``desired`` and what the NIC holds; returns what was written.
 
-        Entries of the tables named in ``keep`` belong to somebody else and are left alone.
+        The first time in a session the NIC is read back; later, what was written is known.
         """
-        switch = self._require()
-        want = p4entity.encode_entities(list(desired), switch.p4info)
-        difference = compare(want, await self._read_back(switch, want, keep))
-        await self._write(difference.updates)
-        return difference
+        async with self._writing:
+            if self._held is None:
+                self._held = index(await self._read_back())
+            want = index(desired)
+            difference = compare(want, self._held, self._last)
+            self._held = None  # unknown until all of it is written
+            await self._write_batches(difference.updates)
+            self._held = want
+            return difference
 
-    async def _read_back(
-        self, switch: finsy.Switch, want: Sequence[p4r.Entity], keep: frozenset[str]
-    ) -> list[p4r.Entity]:
-        """All table entries, groups and sessions, and the modify-only entities that are wanted."""
-        left = {table.id for table in switch.p4info.tables if table.is_const or table.alias in keep}
-        queries: list[p4entity.P4Entity] = [
-            finsy.P4TableEntry(),
-            finsy.P4MulticastGroupEntry(),
-            finsy.P4CloneSessionEntry(),
+    async def _read_back(self) -> list[p4r.Entity]:
+        """Table entries with their meters, groups, sessions and meter cells that were set."""
+        engine = p4r.PacketReplicationEngineEntry
+        queries = [
+            p4r.Entity(table_entry=p4r.TableEntry()),
+            p4r.Entity(
+                packet_replication_engine_entry=engine(
+                    multicast_group_entry=p4r.MulticastGroupEntry()
+                )
+            ),
+            p4r.Entity(
+                packet_replication_engine_entry=engine(clone_session_entry=p4r.CloneSessionEntry())
+            ),
         ]
         found = [
             entity
-            async for entity in self._read_raw(switch, queries)
-            if entity.table_entry.table_id not in left
+            for entity in await self.read(queries)
+            if entity.table_entry.table_id not in self._left
         ]
-        defaults = {e.table_entry.table_id for e in want if e.table_entry.is_default_action}
-        names = [table.alias for table in switch.p4info.tables if table.id in defaults]
-        more = [finsy.P4TableEntry(name, is_default_action=True) for name in names]
-        return found + [entity async for entity in self._read_raw(switch, more)]
+        await self._add_meters(found)
+        return found
 
-    async def _read_raw(
-        self, switch: finsy.Switch, queries: Sequence[p4entity.P4Entity]
-    ) -> AsyncIterator[p4r.Entity]:
-        """Read entities as protobuf messages."""
-        if not queries:
-            return
+    async def _add_meters(self, found: list[p4r.Entity]) -> None:
+        """Fill in the direct meters of entries, which a read of table entries leaves out."""
+        for table_id in self.encoder.metered - self._left:
+            query = p4r.Entity()
+            query.direct_meter_entry.table_entry.table_id = table_id
+            entries = index(e for e in found if e.table_entry.table_id == table_id)
+            for entity in await self.read([query]):
+                meter = entity.direct_meter_entry
+                key = next(iter(index([p4r.Entity(table_entry=meter.table_entry)])))
+                if key in entries and meter.HasField("config"):
+                    entries[key].table_entry.meter_config.CopyFrom(meter.config)
+
+    async def read(self, queries: Sequence[p4r.Entity]) -> list[p4r.Entity]:
+        """Read entities as protobuf messages; raises NicDownError or NicError."""
+        self._require()
+        request = p4r.ReadRequest(device_id=self.device_id, entities=queries)
+        found: list[p4r.Entity] = []
         try:
-            async for entity in _entities(switch, queries):
-                yield entity.encode(switch.p4info)
+            async with P4Client(self.address) as client:
+                async for reply in client.request_iter(request):
+                    found.extend(reply.entities)
         except P4ClientError as error:
             raise _translate(self.name, "read", error) from error
+        return found
 
-    async def read(self, *queries: p4entity.P4Entity) -> list[p4entity.P4Entity]:
-        """Read entities; raises NicDownError or NicError."""
-        switch = self._require()
-        try:
-            return [entity async for entity in _entities(switch, queries)]
-        except P4ClientError as error:
-            raise _translate(self.name, "read", error) from error
+    async def read_counter(self, name: str, cell: int | None = None) -> dict[int, tuple[int, int]]:
+        """Cells of an indirect counter that have counted: index to (packets, bytes)."""
+        query = p4r.Entity()
+        query.counter_entry.counter_id = self.encoder.counter_ids[name]
+        if cell is not None:
+            query.counter_entry.index.index = cell
+        return {
+            entity.counter_entry.index.index: (
+                entity.counter_entry.data.packet_count,
+                entity.counter_entry.data.byte_count,
+            )
+            for entity in await self.read([query])
+            if entity.counter_entry.data.packet_count
+        }
 
-    async def write(self, updates: Sequence[p4entity.P4UpdateList]) -> None:
-        """Write finsy updates (``+entry``, ``-entry``, ``~entry``, packet-outs) in batches."""
-        switch = self._require()
-        try:
-            for start in range(0, len(updates), BATCH):
-                await switch.write(updates[start : start + BATCH])
-        except P4ClientError as error:
-            raise _translate(self.name, "write", error) from error
+    async def write(self, updates: Sequence[p4r.Update]) -> None:
+        """Write updates of tables named in ``keep``; raises NicDownError or NicError."""
+        async with self._writing:
+            await self._write_batches(updates)
 
-    async def _write(self, updates: Sequence[p4r.Update]) -> None:
-        """Write protobuf updates in batches."""
+    async def _write_batches(self, updates: Sequence[p4r.Update]) -> None:
+        """Write in batches, in order."""
         switch = self._require()
         try:
             for start in range(0, len(updates), BATCH):
@@ -179,7 +219,11 @@ class Nic:
 
     async def packet_out(self, payload: bytes, **metadata: int) -> None:
         """Send a packet through the NIC; ``metadata`` are the packet-out header's fields."""
-        await self.write([finsy.P4PacketOut(payload, **metadata)])
+        switch = self._require()
+        try:
+            await switch.write([finsy.P4PacketOut(payload, **metadata)])
+        except P4ClientError as error:
+            raise _translate(self.name, "packet-out", error) from error
 
     async def packets(self) -> AsyncIterator[finsy.P4PacketIn]:
         """Packets that the NIC sends up during the present session."""
@@ -187,23 +231,14 @@ class Nic:
             yield packet
 
 
-def _entities(
-    switch: finsy.Switch, queries: Sequence[p4entity.P4Entity]
-) -> AsyncIterator[p4entity.P4Entity]:
-    """Read from a session; finsy's overloads do not tell a type checker that this iterates."""
-    read: Callable[[Sequence[p4entity.P4Entity]], AsyncIterator[p4entity.P4Entity]]
-    read = cast(Any, switch).read
-    return read(queries)
-
-
 def _translate(name: str, what: str, error: P4ClientError) -> NicError | NicDownError:
     """Turn a gRPC error into the controller's own, naming the first failed update."""
     if error.code == finsy.GRPCStatusCode.UNAVAILABLE:
         return NicDownError(f"{name} went away during a {what}.")
-    for index, detail in error.details.items():
+    for number, detail in error.details.items():
         code = detail.canonical_code.name
         return NicError(
-            f"{name} refused update {index} of a {what} ({code}: {detail.message or 'no reason'}); "
-            f"{len(error.details)} updates failed."
+            f"{name} refused update {number} of a {what} "
+            f"({code}: {detail.message or 'no reason'}); {len(error.details)} updates failed."
         )
     return NicError(f"{name} refused a {what}: {error.code.name}: {error.message}")

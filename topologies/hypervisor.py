@@ -1,8 +1,9 @@
 """The hypervisor's part: connect a guest to a VF, and move that connection.
 
-Model ``vdpa``: the guest's ``eth0`` ends at a back end ``be-VM``; two tc redirects join the back end
-and the VF's host side. Moving the guest re-points them, and the guest sees nothing. Model ``vf``: the
-VF's host side itself becomes the guest's ``eth0``; moving takes it away and gives another.
+Model ``vdpa``: the guest's ``eth0`` ends at a back end ``be-VM``; two tc redirects join the back
+end and the VF's host side. Moving the guest re-points them, and the guest sees nothing. Model
+``vf``: the VF's host side itself becomes the guest's ``eth0``; moving takes it away and gives
+another.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import asyncio
 import os
 import signal
 
+from control.model import Vm
 from topologies.errors import LabError
 from topologies.network import LabNetwork
-from topologies.spec import VmSpec
 
 # A fixed handle makes "filter replace" exchange the redirect's target in one step.
 _MATCH_ALL = "protocol all pref 1 handle 800::800 u32 match u32 0 0"
@@ -35,15 +36,13 @@ class Hypervisor:
         """Give every VF host side and every guest back end the hook that redirects attach to."""
         network = self._network
         devices = [
-            network.vf_host(server.nic.name, vf)
-            for server in network.topology.servers
-            for vf in range(server.nic.vfs)
+            network.vf_host(nic.name, vf) for nic in network.topology.nics for vf in range(nic.vfs)
         ]
         devices += [network.backend(vm.name) for vm in self._vms.values() if vm.model == "vdpa"]
         await _tc([f"qdisc add dev {device} clsact" for device in devices])
 
     async def attach(self, vm: str, nic: str, vf: int) -> None:
-        """Connect a guest to a VF, or move it there. Nothing sent meanwhile gets lost on the way."""
+        """Connect a guest to a VF, or move it there; what is sent meanwhile is not lost."""
         old = self._where.get(vm)
         if self._vms[vm].model == "vdpa":
             await self._redirect(vm, nic, vf, old)
@@ -63,7 +62,7 @@ class Hypervisor:
             commands.append(f"filter del dev {self._network.vf_host(*old)} ingress pref 1")
         await _tc(commands)
 
-    async def _plug(self, vm: VmSpec, nic: str, vf: int, old: tuple[str, int] | None) -> None:
+    async def _plug(self, vm: Vm, nic: str, vf: int, old: tuple[str, int] | None) -> None:
         """Make a VF's host side the guest's ``eth0``, with its addresses."""
         pid = self._network.node(vm.name).pid
         if old is not None:
@@ -75,7 +74,8 @@ class Hypervisor:
             await _run(["ip", "link", "set", host, "up"])
         host = self._network.vf_host(nic, vf)
         await _run(["ip", "link", "set", host, "netns", str(pid), "name", "eth0"])
-        commands = f"link set eth0 address {vm.mac} arp on\naddr add {vm.ip} dev eth0\n"
+        commands = f"link set eth0 address {vm.mac} arp on\n"
+        commands += "".join(f"addr add {ip} dev eth0 nodad\n" for ip in vm.ips)
         commands += "link set eth0 up\n"
         await _run(["mnexec", "-a", str(pid), "ip", "-batch", "-"], commands)
         if self._network.target == "bmv2":

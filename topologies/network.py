@@ -8,9 +8,12 @@ from typing import Any
 
 from mininet.net import Mininet
 
+from control.model import Nic as NicModel
+from control.model import Server as ServerModel
+from control.model import Vm
 from topologies.nodes import Nic, Server, Tor, VirtualMachine
 from topologies.rundir import RunDirectory
-from topologies.spec import NicSpec, ServerSpec, Topology, VmSpec
+from topologies.spec import Topology
 from topologies.toolchain import SwitchOptions
 from topologies.wiring import UPLINK_MTU, Cable, End, make_cables
 
@@ -85,7 +88,11 @@ class LabNetwork:
 
     def server_of(self, nic: str) -> str:
         """The server that holds a NIC."""
-        return next(s.name for s in self.topology.servers if s.nic.name == nic)
+        return next(s.name for s in self.topology.servers if s.nic == nic)
+
+    def nic_of(self, server: str) -> str:
+        """The NIC of a server."""
+        return self.topology.server(server).nic
 
     def node(self, name: str) -> Any:
         """A Mininet node by name."""
@@ -95,18 +102,18 @@ class LabNetwork:
         """Create the nodes and pin their namespaces."""
         tor = self.net.addSwitch(self.topology.tor, cls=Tor)
         namespaces = [tor]
-        for index, server in enumerate(self.topology.servers):
+        for server in self.topology.servers:
             namespaces.append(self.net.addHost(server.name, cls=Server, ip=None))
-            self._add_nic(index, server)
-            for vm in server.vms:
-                namespaces.append(self.net.addHost(vm.name, cls=VirtualMachine, ip=None))
+        for index, nic in enumerate(self.topology.nics):
+            self._add_nic(index, nic)
+        for vm in self.topology.vms:
+            namespaces.append(self.net.addHost(vm.name, cls=VirtualMachine, ip=None))
         for node in namespaces:
             self.rundir.record_namespace(node.name, node.pid)
         for node in self.net.values():
             self.rundir.record_process(node.pid)
 
-    def _add_nic(self, index: int, server: ServerSpec) -> None:
-        nic = server.nic
+    def _add_nic(self, index: int, nic: NicModel) -> None:
         interfaces = {UPLINK_PORT: self.uplink(nic.name), PF_PORT: self.pf(nic.name)}
         interfaces.update({vf_port(n): self.vf(nic.name, n) for n in range(nic.vfs)})
         options = SwitchOptions(
@@ -122,38 +129,40 @@ class LabNetwork:
 
     def _plan(self) -> Iterable[Cable]:
         """All cables of the lab."""
+        for nic in self.topology.nics:
+            yield self._uplink_cable(nic)
+            for vf in range(nic.vfs):
+                yield self._vf_cable(nic, vf)
         for server in self.topology.servers:
-            yield self._uplink_cable(server.nic)
             yield self._pf_cable(server)
-            for vf in range(server.nic.vfs):
-                yield self._vf_cable(server.nic, vf)
-            for vm in server.vms:
-                if vm.model == "vdpa":
-                    yield self._guest_cable(server.nic, vm)
+        for index, vm in enumerate(self.topology.vms):
+            if vm.model == "vdpa":
+                yield self._guest_cable(index, vm)
 
-    def _uplink_cable(self, nic: NicSpec) -> Cable:
+    def _uplink_cable(self, nic: NicModel) -> Cable:
         name = self.uplink(nic.name)
         return Cable(
             End(self.node(nic.name), name, UPLINK_PORT, mtu=UPLINK_MTU),
             End(self.node(self.topology.tor), nic.name, mtu=UPLINK_MTU),
         )
 
-    def _pf_cable(self, server: ServerSpec) -> Cable:
-        nic = server.nic.name
+    def _pf_cable(self, server: ServerModel) -> Cable:
+        nic = server.nic
         return Cable(
             End(self.node(nic), self.pf(nic), PF_PORT),
-            End(self.node(server.name), "pf0", mac=server.mac, ip=server.ip),
+            End(self.node(server.name), "pf0", mac=server.mac, ips=tuple(server.ips)),
         )
 
-    def _vf_cable(self, nic: NicSpec, vf: int) -> Cable:
+    def _vf_cable(self, nic: NicModel, vf: int) -> Cable:
         node = self.node(nic.name)
         return Cable(
             End(node, self.vf(nic.name, vf), vf_port(vf)),
             End(node, self.vf_host(nic.name, vf), port=1000 + vf),
         )
 
-    def _guest_cable(self, nic: NicSpec, vm: VmSpec) -> Cable:
+    def _guest_cable(self, index: int, vm: Vm) -> Cable:
+        nic = self.nic_of(vm.server)
         return Cable(
-            End(self.node(nic.name), self.backend(vm.name), port=2000 + vm.vf),
-            End(self.node(vm.name), "eth0", mac=vm.mac, ip=vm.ip),
+            End(self.node(nic), self.backend(vm.name), port=2000 + index),
+            End(self.node(vm.name), "eth0", mac=vm.mac, ips=tuple(vm.ips)),
         )

@@ -1,8 +1,9 @@
 """The lab's run directory: its lock, and the journal of everything it makes outside itself.
 
-One line of JSON per link, namespace, bridge or process, written before the thing is made. The next
-start reads what a killed lab left and removes exactly that: processes by PID (with their start time,
-or by the instance mark in their environment), namespaces by their own mount, links by name.
+One line of JSON per link, namespace or process, written before the thing is made where that is
+possible. The next start reads what a killed lab left and removes exactly that: processes by PID
+(with their start time, or by the instance mark in their environment), namespaces by their own
+mount, links by name.
 """
 
 from __future__ import annotations

@@ -162,4 +162,4 @@ class SwitchOptions:
         words += ["--thrift-port", str(self.thrift_port)]
         words += ["--log-file", str(self.log), "--log-level", "warn"]
         words += ["--", "--grpc-server-addr", f"127.0.0.1:{self.grpc_port}"]
-        return words + ["--cpu-port", str(CPU_PORT), "--drop-port", str(DROP_PORT)]
+        return [*words, "--cpu-port", str(CPU_PORT), "--drop-port", str(DROP_PORT)]

@@ -1,4 +1,4 @@
-"""Links of the lab, made in batches: one ``ip -batch`` per namespace instead of a shell per link."""
+"""Links of the lab, made in batches: one ``ip -batch`` per namespace, not a shell per link."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class End:
     name: str
     port: int | None = None
     mac: str | None = None
-    ip: str | None = None
+    ips: tuple[str, ...] = ()
     mtu: int = 1500
 
 
@@ -57,7 +57,7 @@ class PlainIntf(Intf):
     def __init__(self, end: End, link: Cable) -> None:
         self.node, self.name, self.link = end.node, end.name, link
         self.mac = end.mac
-        address, _, self.prefixLen = (end.ip or "").partition("/")
+        address, _, self.prefixLen = next(iter(end.ips), "").partition("/")
         self.ip = address or None
         self.params: dict[str, Any] = {}
         end.node.addIntf(self, port=end.port, moveIntfFn=lambda *_: None)
@@ -104,8 +104,7 @@ def _configure(node: Any, ends: list[End], *, offloads: bool) -> subprocess.Pope
     """Start configuring a node's ends inside its namespace."""
     commands = ["link set dev lo up"]
     for end in ends:
-        if end.ip:
-            commands.append(f"addr add {end.ip} dev {end.name}")
+        commands += [f"addr add {ip} dev {end.name} nodad" for ip in end.ips]
         commands.append(f"link set dev {end.name} up")
     script = "ip -batch - <<'EOF' || exit 1\n" + "\n".join(commands) + "\nEOF\n"
     if not offloads:

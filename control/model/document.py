@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -22,7 +22,15 @@ class DocumentError(ValueError):
         self.line = line
 
 
+_Model = TypeVar("_Model", bound=DesiredState)
+
+
 def parse_document(text: str, name: str = "document") -> DesiredState:
+    """Read a desired state; raises DocumentError naming line and reason (``name:line: ...``)."""
+    return parse_as(DesiredState, text, name)
+
+
+def parse_as(model: type[_Model], text: str, name: str) -> _Model:
     """Read a desired state; DocumentError tells line and reason, ``name`` is for messages."""
     try:
         data = YAML(typ="rt").load(text)
@@ -32,7 +40,7 @@ def parse_document(text: str, name: str = "document") -> DesiredState:
     if not isinstance(data, dict):
         raise DocumentError(name, 1, "expected keys servers, nics, networks and vms at the top")
     try:
-        return DesiredState.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         raise DocumentError(name, _line(data, first), _explain(first)) from None

@@ -1,0 +1,141 @@
+"""Policy entries to P4Runtime messages, with ids and byte widths looked up once per program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from finsy.proto import p4i, p4r
+from google.protobuf import text_format
+
+from control.errors import ControlError
+from control.policy import Entry, Group, Meter, MeterRate, NicProgram, Session
+
+_Field = Callable[[p4r.FieldMatch, Any], None]
+
+
+def _bytes(value: int) -> bytes:
+    """A number as P4Runtime's canonical byte string: as short as possible, one byte at least."""
+    return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
+
+
+def _exact(match: p4r.FieldMatch, value: int) -> None:
+    match.exact.value = _bytes(value)
+
+
+def _lpm(match: p4r.FieldMatch, value: tuple[int, int]) -> None:
+    match.lpm.value, match.lpm.prefix_len = _bytes(value[0]), value[1]
+
+
+def _ternary(match: p4r.FieldMatch, value: tuple[int, int]) -> None:
+    match.ternary.value, match.ternary.mask = _bytes(value[0] & value[1]), _bytes(value[1])
+
+
+def _range(match: p4r.FieldMatch, value: tuple[int, int]) -> None:
+    match.range.low, match.range.high = _bytes(value[0]), _bytes(value[1])
+
+
+def _optional(match: p4r.FieldMatch, value: int) -> None:
+    match.optional.value = _bytes(value)
+
+
+_KINDS: dict[int, _Field] = {
+    p4i.MatchField.EXACT: _exact,
+    p4i.MatchField.LPM: _lpm,
+    p4i.MatchField.TERNARY: _ternary,
+    p4i.MatchField.RANGE: _range,
+    p4i.MatchField.OPTIONAL: _optional,
+}
+
+
+class _Table:
+    """One table's ids: match fields by name with their encoder, actions by name with parameters."""
+
+    def __init__(self, table: p4i.Table, actions: dict[int, p4i.Action]) -> None:
+        self.id = table.preamble.id
+        self.fields = {f.name: (f.id, _KINDS[f.match_type]) for f in table.match_fields}
+        self.actions: dict[str, tuple[int, dict[str, int]]] = {}
+        for ref in table.action_refs:
+            action = actions[ref.id]
+            parameters = {param.name: param.id for param in action.params}
+            self.actions[action.preamble.alias] = (ref.id, parameters)
+
+
+class Encoder:
+    """Encodes the entries of one P4 program."""
+
+    def __init__(self, p4info: Path) -> None:
+        info = text_format.Parse(p4info.read_text(encoding="utf-8"), p4i.P4Info())
+        actions = {action.preamble.id: action for action in info.actions}
+        self.const_tables = frozenset(t.preamble.id for t in info.tables if t.is_const_table)
+        self.table_ids = {t.preamble.alias: t.preamble.id for t in info.tables}
+        self.counter_ids = {c.preamble.alias: c.preamble.id for c in info.counters}
+        self.metered = frozenset(meter.direct_table_id for meter in info.direct_meters)
+        self._meters = {m.preamble.alias: m.preamble.id for m in info.meters}
+        self._tables = {t.preamble.alias: _Table(t, actions) for t in info.tables}
+
+    def program(self, program: NicProgram) -> list[p4r.Entity]:
+        """Everything a NIC should hold, as entities."""
+        entities = [self.group(group) for group in program.groups]
+        entities += [self.session(session) for session in program.sessions]
+        entities += [self.meter(meter) for meter in program.meters]
+        entities += [self.entry(entry) for entry in program.entries]
+        return entities
+
+    def entry(self, entry: Entry) -> p4r.Entity:
+        """One table entry. Raises ControlError if the P4 program has no such table or action."""
+        entity = p4r.Entity()
+        target = entity.table_entry
+        try:
+            table = self._tables[entry.table]
+            target.table_id = table.id
+            for name, value in entry.match:
+                match = target.match.add()
+                match.field_id, encode = table.fields[name]
+                encode(match, value)
+            action = target.action.action
+            action.action_id, parameters = table.actions[entry.action]
+            for name, number in entry.params:
+                action.params.add(param_id=parameters[name], value=_bytes(number))
+        except KeyError as error:
+            raise ControlError(
+                f"the P4 program on the NIC has no {error.args[0]!r} in table {entry.table!r}, "
+                "which the controller wants to write; compile p4src and control from one version."
+            ) from None
+        target.priority = entry.priority
+        target.idle_timeout_ns = entry.idle_timeout_ns
+        if entry.meter is not None:
+            _rate(target.meter_config, entry.meter)
+        return entity
+
+    def group(self, group: Group) -> p4r.Entity:
+        """A multicast group."""
+        entity = p4r.Entity()
+        target = entity.packet_replication_engine_entry.multicast_group_entry
+        target.multicast_group_id = group.id
+        for port, instance in group.replicas:
+            target.replicas.add(egress_port=port, instance=instance)
+        return entity
+
+    def session(self, session: Session) -> p4r.Entity:
+        """A clone session, as mirrors use it."""
+        entity = p4r.Entity()
+        target = entity.packet_replication_engine_entry.clone_session_entry
+        target.session_id = session.id
+        target.replicas.add(egress_port=session.port, instance=1)
+        return entity
+
+    def meter(self, meter: Meter) -> p4r.Entity:
+        """One cell of an indirect meter."""
+        entity = p4r.Entity()
+        entity.meter_entry.meter_id = self._meters[meter.name]
+        entity.meter_entry.index.index = meter.index
+        _rate(entity.meter_entry.config, meter.rate)
+        return entity
+
+
+def _rate(config: p4r.MeterConfig, rate: MeterRate) -> None:
+    """Fill a meter configuration; rates in bytes per second, bursts in bytes."""
+    config.cir, config.cburst = rate.cir, rate.cburst
+    config.pir, config.pburst = rate.pir, rate.pburst
