@@ -253,7 +253,8 @@ def _packet_words(text: str, start: int) -> tuple[int, str, int]:
     words = text[start:].split()
     if not words or not words[0].isdigit():
         raise _ParseError(start + 1, f"expected a port number, found '{' '.join(words[:1])}'")
-    column = text.index(words[1], start + len(words[0])) + 1 if len(words) > 1 else len(text)
+    after_port = text.index(words[0], start) + len(words[0])
+    column = text.index(words[1], after_port) + 1 if len(words) > 1 else len(text)
     return int(words[0]), "".join(words[1:]), column
 
 
