@@ -1,0 +1,1 @@
+"""Side-by-side measurements of the lab's planes, and the report made from them."""

@@ -1,0 +1,245 @@
+"""One migration, phase by phase. docs/migration.md tells what holds at each step and why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+
+from control.errors import ControlError, NicDownError
+from control.migration import faults
+from control.migration.frames import HeldTraffic
+from control.migration.memory import monotonic, pre_copy
+from control.migration.ports import Hypervisor, MemoryChannel, MovableState
+from control.migration.record import Phase, Record
+from control.migration.report import MigrationReport
+from control.migration.site import Site
+
+Progress = Callable[[str], None]
+Step = Callable[[], Awaitable[None]]
+DRAIN_LIMIT_S = 10.0
+NIC_RETURN_S = 60.0
+POLL_S = 0.02
+
+
+class AbortedError(ControlError):
+    """The user asked for the migration to be undone."""
+
+
+class Attempt:
+    """Carries one record through its phases: back before the switch, only forward after it."""
+
+    def __init__(
+        self,
+        record: Record,
+        site: Site,
+        hypervisor: Hypervisor,
+        movers: Sequence[MovableState] = (),
+        progress: Progress | None = None,
+    ) -> None:
+        self.record = record
+        self.report = MigrationReport(record.vm, record.source.server, record.destination.server)
+        self._traffic = HeldTraffic(record, site)
+        self._site = site
+        self._hypervisor = hypervisor
+        self._movers = movers
+        self._progress = progress
+        self._aborted = False
+        self._frozen_at: float | None = None
+        self._dirty = 0
+
+    async def run(self) -> MigrationReport:
+        """All phases from prepare on. Raises ControlError when it was rolled back."""
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._traffic.collecting())
+            try:
+                await self._until_switch(stack)
+            except (ControlError, OSError, asyncio.CancelledError) as error:
+                await asyncio.shield(self.undo(str(error) or "cancelled"))
+                raise
+            await self._forward(Phase.SWITCH, self._switch)
+            await self._forward(Phase.RESUME, self._resume)
+        await self._forward(Phase.RELEASE, self._release)
+        return self.report
+
+    async def complete(self) -> MigrationReport:
+        """Finish a migration that the journal has in or after its switch."""
+        steps = ((Phase.SWITCH, self._switch), (Phase.RESUME, self._resume))
+        reached = list(Phase).index(self.record.phase)
+        with self._traffic.collecting():
+            for phase, step in steps:
+                if list(Phase).index(phase) >= reached:
+                    await self._forward(phase, step)
+        await self._forward(Phase.RELEASE, self._release)
+        self.report.outcome = "finished after a restart"
+        return self.report
+
+    def abort(self) -> bool:
+        """Ask for the migration to be undone; False once the switch has begun."""
+        self._aborted = not self.record.phase.forward
+        return self._aborted
+
+    async def undo(self, reason: str) -> None:
+        """Back to where the VM was: it runs at the source, no trace is left at the destination."""
+        record = self.record
+        source, destination = record.source, record.destination
+        await self._site.settle(record.placements("active", None), [source.nic])
+        await self._hypervisor.attach(record.vm, source.nic, source.vf)
+        await self._drop_state(destination.nic)
+        await self._site.settle(record.placements("active", None), [destination.nic])
+        if self._site.is_up(source.nic):
+            await self._traffic.release(source)
+        await self._thaw()
+        self._finished()
+        self.report.outcome, self.report.reason = "rolled back", reason
+
+    # -- phases before the switch ------------------------------------------------------------------
+
+    async def _until_switch(self, stack: AsyncExitStack) -> None:
+        await self._phase(Phase.PREPARE, self._prepare)
+        ends = self.record.source.server, self.record.destination.server
+        channel = await stack.enter_async_context(self._hypervisor.memory_channel(*ends))
+        await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(channel))
+        await stack.enter_async_context(self._site.controller.lock)
+        await self._phase(Phase.FREEZE, self._freeze)
+        await self._phase(Phase.TRANSFER, lambda: self._transfer(channel))
+
+    async def _prepare(self) -> None:
+        """The destination knows the VM, but nothing leads there."""
+        async with self._site.controller.lock:
+            roles = self.record.placements("active", "prepared")
+            await self._site.place(roles, [self.record.destination.nic])
+        await self._copy_state()
+
+    async def _pre_copy(self, channel: MemoryChannel) -> None:
+        """Memory crosses while the guest runs."""
+
+        async def send(octets: int) -> None:
+            self._check_abort()
+            await channel.send(octets)
+
+        sent, self._dirty = await pre_copy(self.record.options, send, monotonic)
+        self.report.bytes_copied += sent
+        await self._copy_state()
+
+    async def _freeze(self) -> None:
+        """The guest stops; the source sends frames for it up to be held."""
+        self._frozen_at = monotonic()
+        await self._hypervisor.freeze(self.record.vm)
+        roles = self.record.placements("parked", "prepared")
+        await self._site.place(roles, [self.record.source.nic])
+
+    async def _transfer(self, channel: MemoryChannel) -> None:
+        """What was still dirty, and what state has changed since."""
+        await channel.send(self._dirty)
+        self.report.bytes_copied += self._dirty
+        await self._copy_state()
+
+    # -- phases from the switch on: each may be repeated -------------------------------------------
+
+    async def _switch(self) -> None:
+        """The destination holds, the guest is connected to it, the source sends on, peers learn.
+
+        At every moment a frame for the VM is held at the source, sent on by it, or held at the
+        destination: each place is ready before anything leads to it.
+        """
+        record, site = self.record, self._site
+        source, destination = record.source.nic, record.destination.nic
+        roles = record.placements("moved", "parked")
+        await site.place(roles, [destination])
+        await self._hypervisor.attach(record.vm, destination, record.destination.vf)
+        await site.settle(roles, [source])
+        await site.settle(roles, site.other_nics(source, destination))
+        await site.announce(destination)
+
+    async def _resume(self) -> None:
+        """Held frames first, then frames as they come, then the guest runs."""
+        record = self.record
+        nic, vf = record.destination.nic, record.destination.vf
+        await self._traffic.release(record.destination)
+        await self._site.place(record.placements("moved", "active"), [nic])
+        await self._thaw()
+        await self._site.controller.relocate(record.vm, record.destination.server, vf)
+
+    async def _release(self) -> None:
+        """The source forgets the VM once nothing has arrived there for the drain time."""
+        record = self.record
+        await self._drain()
+        await self._drop_state(record.source.nic)
+        async with self._site.controller.lock:
+            roles = record.placements(None, "active")
+            await self._site.settle(roles, [record.source.nic, record.destination.nic])
+        self.report.held = self._traffic.frames.held
+        self.report.lost = self._traffic.frames.overflowed
+        self._finished()
+
+    async def _drain(self) -> None:
+        """Wait until the source's redirect entry counts no more frames."""
+        end, options = self.record.source, self.record.options
+        deadline = monotonic() + DRAIN_LIMIT_S
+        first: int | None = None
+        last, quiet_since = -1, monotonic()
+        while monotonic() < deadline and monotonic() - quiet_since < options.drain_s:
+            try:
+                count = await self._site.frames_to(end.nic, end.vf)
+            except NicDownError:
+                return  # a NIC that is down sends nothing on
+            first = count if first is None else first
+            if count != last:
+                last, quiet_since = count, monotonic()
+            await asyncio.sleep(POLL_S)
+        self.report.redirected = last
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    async def _phase(self, phase: Phase, step: Step) -> None:
+        """Journal a phase, run it, and note its time."""
+        self._check_abort()
+        self.record = self.record.at(phase)
+        self._site.controller.store.journal_put(self.record.vm, self.record.model_dump(mode="json"))
+        if self._progress is not None:
+            self._progress(phase.value)
+        began = monotonic()
+        await faults.reach(phase.value)
+        await step()
+        await faults.reach(f"{phase.value}.done")
+        self.report.phases.append((phase.value, (monotonic() - began) * 1000))
+
+    async def _forward(self, phase: Phase, step: Step) -> None:
+        """Run a phase until it succeeds: there is no way back, and a NIC that died comes back."""
+        deadline = monotonic() + NIC_RETURN_S
+        while True:
+            try:
+                return await self._phase(phase, step)
+            except ControlError as error:
+                if monotonic() > deadline:
+                    raise ControlError(
+                        f"{self.record.vm} is on its way to {self.record.destination.server} and "
+                        f"cannot go on: {error} It is continued when the controller restarts."
+                    ) from error
+                await asyncio.sleep(POLL_S)
+
+    def _check_abort(self) -> None:
+        if self._aborted and not self.record.phase.forward:
+            raise AbortedError(f"the migration of {self.record.vm} was aborted by the user.")
+
+    async def _copy_state(self) -> None:
+        ends = self.record.source.nic, self.record.destination.nic
+        for mover in self._movers:
+            self.report.state_entries += await mover.copy(self.record.vm, *ends)
+
+    async def _drop_state(self, nic: str) -> None:
+        for mover in self._movers:
+            if self._site.is_up(nic):
+                await mover.drop(self.record.vm, nic)
+
+    async def _thaw(self) -> None:
+        await self._hypervisor.thaw(self.record.vm)
+        if self._frozen_at is not None:
+            self.report.blackout_ms = (monotonic() - self._frozen_at) * 1000
+            self._frozen_at = None
+
+    def _finished(self) -> None:
+        """The VM is where the desired state says; the journal forgets the migration."""
+        self._site.done()
+        self._site.controller.store.journal_drop(self.record.vm)

@@ -1,0 +1,195 @@
+"""All migrations of a lab: refused early, carried out, aborted, and recovered after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from control.errors import ControlError, RefusedError
+from control.migration.attempt import Attempt, Progress
+from control.migration.ports import Hypervisor, MovableState
+from control.migration.record import Endpoint, Options, Phase, Record
+from control.migration.report import MigrationReport
+from control.migration.site import Site
+
+if TYPE_CHECKING:
+    from control.controller import Controller
+
+PARALLEL = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One VM of an evacuation: its report, or why it stayed."""
+
+    vm: str
+    report: MigrationReport | None
+    error: str = ""
+
+
+class MigrationManager:
+    """Starts, tracks and recovers migrations. Use it from the controller's event loop."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        hypervisor: Hypervisor,
+        movers: Sequence[MovableState] = (),
+    ) -> None:
+        self._controller = controller
+        self._hypervisor = hypervisor
+        self._movers = movers
+        self._running: dict[str, Attempt] = {}
+        self._claimed: dict[str, Endpoint] = {}
+
+    async def migrate(
+        self,
+        vm: str,
+        server: str,
+        options: Options | None = None,
+        progress: Progress | None = None,
+    ) -> MigrationReport:
+        """Move a VM to another server.
+
+        Raises RefusedError before anything changed, or ControlError after rolling back.
+        """
+        record = self._claim(vm, server, options)
+        attempt = self._attempt(record, progress)
+        self._running[vm] = attempt
+        try:
+            return await attempt.run()
+        finally:
+            del self._running[vm]
+            del self._claimed[vm]
+
+    async def evacuate(
+        self,
+        server: str,
+        options: Options | None = None,
+        progress: Callable[[str, str], None] | None = None,
+    ) -> list[Outcome]:
+        """Move all VMs off a server, several at a time; one that cannot move does not stop others.
+
+        Each VM goes to the server with the most free VFs at that moment.
+        """
+        state = self._controller.state
+        self._known("server", server, [s.name for s in state.servers])
+        names = [vm.name for vm in state.vms if vm.server == server]
+        slots = asyncio.Semaphore(PARALLEL)
+
+        async def move(vm: str) -> Outcome:
+            async with slots:
+                try:
+                    target = self._roomiest(server)
+                    tell = None if progress is None else (lambda phase: progress(vm, phase))
+                    return Outcome(vm, await self.migrate(vm, target, options, tell))
+                except ControlError as error:
+                    return Outcome(vm, None, str(error))
+
+        return list(await asyncio.gather(*(move(vm) for vm in names)))
+
+    def abort(self, vm: str) -> None:
+        """Undo a migration that is under way. RefusedError if there is none, or it is too late."""
+        attempt = self._running.get(vm)
+        if attempt is None:
+            raise RefusedError(f"{vm} is not migrating; there is nothing to abort.")
+        if not attempt.abort():
+            raise RefusedError(
+                f"{vm} has switched to its new server already; migrate it back instead."
+            )
+
+    # -- recovery --------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """At start, before NICs are programmed: place VMs as their interrupted migrations need."""
+        for record in self._journal():
+            source, destination = _roles(record.phase)
+            placements = record.placements(source, destination)
+            self._controller.moving[record.vm] = placements
+
+    async def recover(self) -> list[MigrationReport]:
+        """Once NICs are connected: finish or undo every migration that the journal has."""
+        reports = []
+        for record in self._journal():
+            attempt = self._attempt(record, None)
+            self._running[record.vm] = attempt
+            self._claimed[record.vm] = record.destination
+            try:
+                if record.phase.forward:
+                    reports.append(await attempt.complete())
+                else:
+                    await attempt.undo(f"the controller stopped in phase {record.phase.value}")
+                    reports.append(attempt.report)
+            finally:
+                del self._running[record.vm], self._claimed[record.vm]
+        return reports
+
+    def _journal(self) -> list[Record]:
+        bodies: dict[str, Any] = self._controller.store.journal()
+        return [Record.model_validate(body) for body in bodies.values()]
+
+    # -- the check phase -------------------------------------------------------------------------
+
+    def _claim(self, vm: str, server: str, options: Options | None) -> Record:
+        """Refuse what cannot work, and reserve the destination's VF."""
+        state = self._controller.state
+        self._known("VM", vm, [v.name for v in state.vms])
+        self._known("server", server, [s.name for s in state.servers])
+        guest = state.vm(vm)
+        if vm in self._claimed:
+            where = self._claimed[vm].server
+            raise RefusedError(f"{vm} is migrating to {where} already; wait, or abort it.")
+        if guest.server == server:
+            raise RefusedError(f"{vm} is on {server} already; name another server.")
+        source = Endpoint(server=guest.server, nic=state.server(guest.server).nic, vf=guest.vf)
+        destination = self._free_endpoint(server)
+        site = Site(self._controller, vm)
+        for nic in (source.nic, destination.nic):
+            site.require_up(nic)
+        options = options or Options(memory_mib=guest.memory_mib)
+        self._claimed[vm] = destination
+        return Record(vm=vm, source=source, destination=destination, options=options)
+
+    def _free_endpoint(self, server: str) -> Endpoint:
+        """The lowest free VF of a server. RefusedError if there is none."""
+        free = self._free_vfs(server)
+        nic = self._controller.state.server(server).nic
+        if not free:
+            raise RefusedError(
+                f"{server} has no free VF: {nic} offers {self._controller.state.nic(nic).vfs} and "
+                "all are assigned; move a VM away from it first."
+            )
+        return Endpoint(server=server, nic=nic, vf=free[0])
+
+    def _free_vfs(self, server: str) -> list[int]:
+        state = self._controller.state
+        taken = {vm.vf for vm in state.vms if vm.server == server}
+        nic = state.server(server).nic
+        for placements in self._controller.moving.values():
+            taken |= {p.vf for p in placements if p.nic == nic}
+        taken |= {end.vf for end in self._claimed.values() if end.server == server}
+        return [vf for vf in range(state.nic(nic).vfs) if vf not in taken]
+
+    def _roomiest(self, leaving: str) -> str:
+        """The other server with the most free VFs, the first of equals."""
+        others = [s.name for s in self._controller.state.servers if s.name != leaving]
+        if not others:
+            raise RefusedError(f"there is no server but {leaving}; nothing can move.")
+        return max(others, key=lambda name: len(self._free_vfs(name)))
+
+    def _known(self, what: str, name: str, known: list[str]) -> None:
+        if name not in known:
+            raise RefusedError(f"there is no {what} {name!r}; known: {', '.join(known) or 'none'}.")
+
+    def _attempt(self, record: Record, progress: Progress | None) -> Attempt:
+        site = Site(self._controller, record.vm)
+        return Attempt(record, site, self._hypervisor, self._movers, progress)
+
+
+def _roles(phase: Phase) -> tuple[str | None, str | None]:
+    """Roles (source, destination) in which a migration interrupted in ``phase`` is taken up."""
+    if not phase.forward:
+        return "active", None
+    return "moved", "active" if phase is Phase.RELEASE else "parked"

@@ -1,0 +1,44 @@
+"""What migration needs of others: the hypervisor's side, and state that moves with a VM."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+
+class MemoryChannel(Protocol):
+    """A connection between two servers over which guest memory travels."""
+
+    async def send(self, octets: int) -> None:
+        """Move that many bytes; returns when the other side has them."""
+
+
+class Hypervisor(Protocol):
+    """Acts on guests, as the servers' hypervisors would. Errors are ControlError."""
+
+    def place(self, vm: str) -> tuple[str, int] | None:
+        """The NIC and VF that a guest is connected to, or None."""
+
+    async def attach(self, vm: str, nic: str, vf: int) -> None:
+        """Connect a guest to a VF, or move it there; repeating it changes nothing."""
+
+    async def freeze(self, vm: str) -> None:
+        """Stop the guest's processes; repeating it changes nothing."""
+
+    async def thaw(self, vm: str) -> None:
+        """Let the guest's processes run; repeating it changes nothing."""
+
+    def memory_channel(
+        self, source: str, destination: str
+    ) -> AbstractAsyncContextManager[MemoryChannel]:
+        """Open a path between two servers' PFs; ControlError if one does not reach the other."""
+
+
+class MovableState(Protocol):
+    """State of a VM in a NIC that policy does not compute, such as its connections."""
+
+    async def copy(self, vm: str, source: str, destination: str) -> int:
+        """Bring NIC ``destination`` up to date with NIC ``source``; returns entries written."""
+
+    async def drop(self, vm: str, nic: str) -> None:
+        """Remove the VM's state from a NIC."""

@@ -1,0 +1,129 @@
+"""Guest memory on its way between two servers: real bytes over TCP from PF to PF.
+
+Sockets belong to the network namespace of the thread that makes them, so the lab's process holds
+both ends: one made inside each server. What crosses the network contends with the VMs' traffic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from topologies.errors import LabError
+
+CONNECT_S = 3.0
+STALL_S = 30.0
+_CHUNK = 1 << 20
+_ACK = b"k"
+_NEWNET = 0x40000000
+_Made = TypeVar("_Made")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class MemoryChannel:
+    """A TCP connection between two servers over which guest memory travels."""
+
+    def __init__(self, sender: socket.socket, receiver: socket.socket) -> None:
+        self._sender, self._receiver = sender, receiver
+        self._pages = bytes(_CHUNK)
+
+    async def send(self, octets: int) -> None:
+        """Move that many bytes; returns when the other server has them all.
+
+        Raises LabError if the path stalls or breaks.
+        """
+        if octets == 0:
+            return
+        receiving = asyncio.create_task(asyncio.to_thread(self._receive, octets))
+        try:
+            await asyncio.to_thread(self._send, octets)
+        except OSError as error:
+            raise LabError(f"guest memory does not reach the other server: {error}") from None
+        finally:
+            with contextlib.suppress(OSError):
+                await receiving
+
+    def _send(self, octets: int) -> None:
+        """Send and wait for the acknowledgement."""
+        left = octets
+        while left:
+            left -= self._sender.send(memoryview(self._pages)[: min(left, _CHUNK)])
+        if self._sender.recv(1) != _ACK:
+            raise ConnectionError("the connection was closed")
+
+    def _receive(self, octets: int) -> None:
+        """Take the bytes and acknowledge the last of them."""
+        buffer = bytearray(_CHUNK)
+        left = octets
+        while left:
+            count = self._receiver.recv_into(buffer, min(left, _CHUNK))
+            if not count:
+                return
+            left -= count
+        self._receiver.sendall(_ACK)
+
+
+@asynccontextmanager
+async def memory_channel(
+    source_pid: int, destination_pid: int, address: str
+) -> AsyncIterator[MemoryChannel]:
+    """Connect the namespace of one process to ``address`` in that of another.
+
+    Raises LabError if the connection is not made within CONNECT_S seconds.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with contextlib.ExitStack() as stack:
+        try:
+            listener = await asyncio.to_thread(
+                _inside, destination_pid, lambda: _listen(family, address)
+            )
+            stack.callback(listener.close)
+            sender = await asyncio.to_thread(
+                _inside, source_pid, lambda: socket.socket(family, socket.SOCK_STREAM)
+            )
+            stack.callback(sender.close)
+            sender.settimeout(CONNECT_S)
+            await asyncio.to_thread(sender.connect, listener.getsockname()[:2])
+            receiver, _ = await asyncio.to_thread(listener.accept)
+            stack.callback(receiver.close)
+        except OSError as error:
+            raise LabError(
+                f"the servers' PFs do not reach each other ({address}: {error}); guest memory "
+                "cannot be copied. Check both uplinks and the top-of-rack switch."
+            ) from None
+        for end in (sender, receiver):
+            end.settimeout(STALL_S)
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield MemoryChannel(sender, receiver)
+
+
+def _listen(family: socket.AddressFamily, address: str) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.settimeout(CONNECT_S)
+    listener.bind((address, 0))
+    listener.listen(1)
+    return listener
+
+
+def _inside(pid: int, make: Callable[[], _Made]) -> _Made:
+    """Run ``make`` in a thread of its own that has entered the network namespace of ``pid``."""
+
+    def enter() -> _Made:
+        handle = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+        try:
+            if _libc.setns(handle, _NEWNET):
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
+        finally:
+            os.close(handle)
+        return make()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(enter).result()
