@@ -1,0 +1,211 @@
+"""One-shot programming of action selectors (spec, "One Shot Action Selector Programming").
+
+A one-shot entry owns a group and its members, under ids that no client sees. The message stays
+with the entry, so that a read returns it as written.
+"""
+
+from __future__ import annotations
+
+from finsy.proto import p4r
+
+from p4native.p4runtime.bind import BoundProfile, BoundTable
+from p4native.p4runtime.codec import canonical
+from p4native.p4runtime.entities.action import encode_action
+from p4native.p4runtime.entities.match import Match
+from p4native.p4runtime.entities.profiles import check_weight, switch_failure, watch_port
+from p4native.p4runtime.entities.tables import (
+    DELETE,
+    INSERT,
+    check_direct,
+    check_idle,
+    counter_value,
+    encode_match,
+    encode_note,
+    find_table,
+    meter_value,
+    status_error,
+)
+from p4native.p4runtime.entities.undo import Undo, known_type
+from p4native.p4runtime.errors import invalid_argument, permission_denied, unimplemented
+from p4native.p4runtime.pipeline import LoadedPipeline, OneShots
+from p4native.switch.device import Device, GroupMember, SwitchError
+from p4native.switch.records import Entry, Flag, Op, Status, pack_op
+
+_Set = p4r.ActionProfileActionSet
+
+
+def is_one_shot(loaded: LoadedPipeline, message: p4r.TableEntry) -> bool:
+    """Whether an update concerns a one-shot: by its action, or by the profile's way of use."""
+    if message.action.WhichOneof("type") == "action_profile_action_set":
+        return True
+    table = loaded.binding.tables.get(message.table_id)
+    if table is None or table.info.profile is None:
+        return False
+    one_shots = loaded.one_shots.get(table.info.profile)
+    return one_shots is not None and one_shots.entries > 0
+
+
+class OneShotWriter:
+    """Writes the entries of one table whose profile is programmed by one-shots."""
+
+    def __init__(
+        self, loaded: LoadedPipeline, device: Device, cpu_port: int | None, table_id: int
+    ) -> None:
+        """Prepare for a table; INVALID_ARGUMENT if it has no action selector."""
+        self._loaded, self._device, self._cpu_port = loaded, device, cpu_port
+        self._table: BoundTable = find_table(loaded, table_id)
+        name = self._table.info.name
+        profile_id = self._table.info.profile
+        if profile_id is None or not loaded.info.profiles[profile_id].selector:
+            raise invalid_argument(f"table {name}: one-shots need an action selector")
+        self._profile: BoundProfile = loaded.binding.profiles[profile_id]
+        self._ids = loaded.one_shots.setdefault(profile_id, OneShots())
+        if not self._ids.entries and loaded.state.members(self._profile.index):
+            raise invalid_argument(
+                f"table {name}: its action selector is programmed by members; do not mix"
+            )
+
+    def write(self, kind: int, message: p4r.TableEntry) -> Undo:
+        """Insert, modify or delete an entry together with its group and members."""
+        name = self._table.info.name
+        known_type(f"table {name}", kind)
+        if message.is_default_action:
+            raise permission_denied(f"table {name}: its default action is const")
+        if message.is_const:
+            raise invalid_argument(f"table {name}: is_const may not be written")
+        match = encode_match(self._loaded, self._table, message)
+        old = self._loaded.state.find(self._table.index, *match, message.priority)
+        if kind == DELETE:
+            self._apply(Op.DELETE, kind, match, message)
+            return self._finish(old, match, message)
+        if message.action.WhichOneof("type") != "action_profile_action_set":
+            raise invalid_argument(
+                f"table {name}: its action selector is programmed by one-shots; do not mix"
+            )
+        check_direct(self._table, message)
+        check_idle(self._table, message)
+        group = self._make_group(message.action.action_profile_action_set)
+        try:
+            op = Op.INSERT if kind == INSERT else Op.MODIFY
+            self._apply(op, kind, match, message, group)
+        except BaseException:
+            self._drop_group(group)
+            raise
+        return self._finish(old, match, message)
+
+    def _finish(self, old: Entry | None, match: Match, message: p4r.TableEntry) -> Undo:
+        """Free the group that the entry had before; return how to bring everything back."""
+        if old is not None:
+            self._drop_group(old.action)
+        self._ids.entries += (self._now(match, message) is not None) - (old is not None)
+
+        def undo() -> None:
+            now = self._now(match, message)
+            if now is not None:
+                self._apply(Op.DELETE, DELETE, match, message)
+                self._drop_group(now.action)
+                self._ids.entries -= 1
+            if old is not None:
+                before = p4r.TableEntry.FromString(old.note)
+                before.idle_timeout_ns, before.priority = old.idle_ns, message.priority
+                group = self._make_group(before.action.action_profile_action_set)
+                self._apply(Op.INSERT, INSERT, match, before, group)
+                self._ids.entries += 1
+
+        return undo
+
+    def _now(self, match: Match, message: p4r.TableEntry) -> Entry | None:
+        return self._loaded.state.find(self._table.index, *match, message.priority)
+
+    def _apply(
+        self, op: Op, kind: int, match: Match, message: p4r.TableEntry, group: int = 0,
+    ) -> None:  # fmt: skip
+        note = encode_note(message)
+        if op != Op.DELETE:
+            kept = p4r.TableEntry.FromString(note)
+            kept.action.CopyFrom(message.action)
+            note = kept.SerializeToString()
+        record = pack_op(
+            op,
+            self._table.index,
+            key=match.key,
+            mask=match.mask,
+            prefix_len=match.prefix_len,
+            priority=message.priority,
+            action=group,
+            flags=Flag.GROUP if group else 0,
+            note=b"" if op == Op.DELETE else note,
+            idle_ns=message.idle_timeout_ns,
+            counter=None if op == Op.DELETE else counter_value(message),
+            meter=None if op == Op.DELETE else meter_value(self._loaded, self._table, message),
+        )
+        statuses, _handles = self._loaded.state.write(record, 1)
+        if statuses[0] != Status.OK:
+            raise status_error(self._table, kind, statuses[0])
+
+    def _make_group(self, actions: _Set) -> int:
+        """Create members and group for an action set; return the group's id."""
+        members = self._plan(actions)
+        state, index = self._loaded.state, self._profile.index
+        made: list[GroupMember] = []
+        group = self._ids.take()
+        try:
+            for member, json_id, data in members:
+                state.insert_member(index, member.member, json_id, data)
+                made.append(member)
+            state.insert_group(index, group, made)
+        except SwitchError as error:
+            for member in made:
+                state.delete_member(index, member.member)
+            for number in (group, *(member.member for member, _, _ in members)):
+                self._ids.give(number)
+            raise switch_failure(f"table {self._table.info.name}: one-shot", error) from None
+        self._ids.members_of[group] = [member.member for member in made]
+        return group
+
+    def _plan(self, actions: _Set) -> list[tuple[GroupMember, int, bytes]]:
+        """Check an action set; return its members with JSON action ids and data."""
+        self._check_modes(actions)
+        parsed = []
+        for item in actions.action_profile_actions:
+            what = f"table {self._table.info.name}: one-shot"
+            weight = check_weight(self._profile, what, item.weight)
+            port = watch_port(self._device, self._cpu_port, what, item)
+            action, data = encode_action(what, self._profile.actions, item.action)
+            parsed.append((weight, port, action.json_id, data))
+        self._check_size(len(parsed), sum(weight for weight, _, _, _ in parsed))
+        return [
+            (GroupMember(self._ids.take(), weight, port), json_id, data)
+            for weight, port, json_id, data in parsed
+        ]
+
+    def _check_modes(self, actions: _Set) -> None:
+        own = _Set.SUM_OF_MEMBERS if self._profile.info.sum_of_members else _Set.SUM_OF_WEIGHTS
+        if actions.size_semantics not in (0, own):
+            raise unimplemented("one-shot: size semantics other than the action selector's")
+        if actions.action_selection_mode not in (0, _Set.HASH):
+            raise unimplemented("one-shot: action selection modes other than HASH")
+
+    def _check_size(self, members: int, weights: int) -> None:
+        info = self._profile.info
+        size = members if info.sum_of_members else weights
+        if info.max_group_size and size > info.max_group_size:
+            raise invalid_argument(
+                f"table {self._table.info.name}: one-shot of size {size}, "
+                f"expected at most {info.max_group_size}"
+            )
+
+    def _drop_group(self, group: int) -> None:
+        state, index = self._loaded.state, self._profile.index
+        state.delete_group(index, group)
+        self._ids.give(group)
+        for member in self._ids.members_of.pop(group):
+            state.delete_member(index, member)
+            self._ids.give(member)
+
+
+def decode_one_shot(action: p4r.TableAction) -> None:
+    """Put the byte strings of a kept one-shot into canonical form."""
+    for item in action.action_profile_action_set.action_profile_actions:
+        for param in item.action.params:
+            param.value = canonical(param.value)

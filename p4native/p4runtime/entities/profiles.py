@@ -1,0 +1,232 @@
+"""Action profile members and groups (spec, "ActionProfileMember" and "ActionProfileGroup")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from finsy.proto import p4r
+
+from p4native.p4runtime.bind import BoundProfile
+from p4native.p4runtime.codec import decode_port
+from p4native.p4runtime.entities.action import decode_action, encode_action
+from p4native.p4runtime.entities.cells import find_array
+from p4native.p4runtime.entities.undo import Undo, known_type
+from p4native.p4runtime.errors import (
+    P4RuntimeError,
+    already_exists,
+    failed_precondition,
+    invalid_argument,
+    not_found,
+    resource_exhausted,
+)
+from p4native.p4runtime.pipeline import LoadedPipeline
+from p4native.switch.device import Device, GroupMember, SwitchError
+from p4native.switch.records import Status
+
+INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
+_OPPOSITE: dict[int, int] = {INSERT: DELETE, MODIFY: MODIFY, DELETE: INSERT}
+
+
+def write_member(loaded: LoadedPipeline, kind: int, message: p4r.ActionProfileMember) -> Undo:
+    """Insert, modify or delete a member."""
+    profile, number = _find(loaded, message.action_profile_id), message.member_id
+    what = f"action profile {profile.info.name}: member {number}"
+    _check(loaded, profile, kind, what, number)
+    old = loaded.members.get((profile.info.id, number))
+    new = None
+    if kind != DELETE:
+        if not message.HasField("action"):
+            raise invalid_argument(f"{what}: no action given")
+        action, data = encode_action(what, profile.actions, message.action)
+        new = (action.json_id, data)
+    try:
+        _set_member(loaded, profile, kind, number, new)
+    except SwitchError as error:
+        raise switch_failure(what, error) from None
+    back = _OPPOSITE[kind]
+    return lambda: _set_member(loaded, profile, back, number, old)
+
+
+def read_members(loaded: LoadedPipeline, message: p4r.ActionProfileMember) -> Iterator[p4r.Entity]:
+    """Yield members: of all profiles for profile id 0, all of a profile for member id 0."""
+    for profile in _chosen(loaded, message.action_profile_id):
+        if _by_one_shots(loaded, profile):
+            continue
+        for number, json_id, data in loaded.state.members(profile.index):
+            if message.member_id not in (0, number):
+                continue
+            entity = p4r.Entity()
+            member = entity.action_profile_member
+            member.action_profile_id, member.member_id = profile.info.id, number
+            decode_action(profile.by_json_id[json_id], data, member.action)
+            yield entity
+
+
+def write_group(
+    loaded: LoadedPipeline, device: Device, cpu_port: int | None, kind: int,
+    message: p4r.ActionProfileGroup,
+) -> Undo:  # fmt: skip
+    """Insert, modify or delete a group."""
+    profile, number = _find(loaded, message.action_profile_id), message.group_id
+    what = f"action profile {profile.info.name}: group {number}"
+    if not profile.info.selector:
+        raise invalid_argument(f"{what}: the profile has no selector, so no groups")
+    _check(loaded, profile, kind, what, number)
+    old = loaded.groups.get((profile.info.id, number))
+    members = [] if kind == DELETE else _members(device, cpu_port, profile, what, message)
+    before = [] if old is None else _members(device, cpu_port, profile, what, old)
+    if kind == INSERT:
+        _check_max_size(profile, what, message.max_size)
+    if kind == MODIFY and old is not None and old.max_size != message.max_size:
+        raise invalid_argument(f"{what}: max_size may not change from {old.max_size}")
+    try:
+        _set_group(loaded, profile, kind, message, members)
+    except SwitchError as error:
+        raise switch_failure(what, error) from None
+    back = _OPPOSITE[kind]
+    return lambda: _set_group(loaded, profile, back, message if old is None else old, before)
+
+
+def read_groups(loaded: LoadedPipeline, message: p4r.ActionProfileGroup) -> Iterator[p4r.Entity]:
+    """Yield groups as written: of all profiles for profile id 0, all of one for group id 0."""
+    for profile in _chosen(loaded, message.action_profile_id):
+        for (profile_id, number), group in _by_id(loaded.groups):
+            if profile_id == profile.info.id and message.group_id in (0, number):
+                yield p4r.Entity(action_profile_group=group)
+
+
+def watch_port(
+    device: Device, cpu_port: int | None, what: str,
+    message: p4r.ActionProfileGroup.Member | p4r.ActionProfileAction,
+) -> int | None:  # fmt: skip
+    """Return the port a member depends on; INVALID_ARGUMENT unless it is one of the switch's."""
+    kind = message.WhichOneof("watch_kind")
+    if kind == "watch":
+        port = message.watch
+        if port == 0:
+            return None
+    elif kind == "watch_port" and message.watch_port:
+        port = decode_port(message.watch_port, cpu_port, f"{what}: watch_port")
+    else:
+        return None
+    if port not in device.ports() and port != cpu_port:
+        raise invalid_argument(f"{what}: watch port {port} is not a port of the switch")
+    return port
+
+
+def check_weight(profile: BoundProfile, what: str, weight: int) -> int:
+    """Return the weight the engine needs; INVALID_ARGUMENT if it breaks the profile's rules."""
+    info = profile.info
+    if info.weights_disallowed:
+        if weight:
+            raise invalid_argument(f"{what}: weights are not allowed, leave it 0")
+        return 1
+    if weight <= 0:
+        raise invalid_argument(f"{what}: weight {weight}, expected 1 or more")
+    if info.sum_of_members and 0 < info.max_member_weight < weight:
+        raise invalid_argument(f"{what}: weight {weight} is above {info.max_member_weight}")
+    return weight
+
+
+def switch_failure(what: str, error: SwitchError) -> P4RuntimeError:
+    """Return the error for a profile operation that the engine refused."""
+    if error.status == Status.EXISTS:
+        return already_exists(f"{what} exists already; MODIFY it")
+    if error.status == Status.MISSING:
+        return not_found(f"{what}: {error}")
+    if error.status in (Status.FULL, Status.NO_MEMORY):
+        return resource_exhausted(f"{what}: {error}")
+    if error.status == Status.IN_USE:
+        return failed_precondition(f"{what} is in use; remove what refers to it first")
+    return invalid_argument(f"{what}: {error}")
+
+
+def _set_member(
+    loaded: LoadedPipeline, profile: BoundProfile, kind: int, number: int,
+    new: tuple[int, bytes] | None,
+) -> None:  # fmt: skip
+    name = (profile.info.id, number)
+    if kind == DELETE or new is None:
+        loaded.state.delete_member(profile.index, number)
+        del loaded.members[name]
+        return
+    change = loaded.state.insert_member if kind == INSERT else loaded.state.modify_member
+    change(profile.index, number, *new)
+    loaded.members[name] = new
+
+
+def _find(loaded: LoadedPipeline, profile_id: int) -> BoundProfile:
+    profile: BoundProfile = find_array("action profile", loaded.binding.profiles, profile_id)
+    return profile
+
+
+def _chosen(loaded: LoadedPipeline, profile_id: int) -> list[BoundProfile]:
+    if profile_id:
+        return [_find(loaded, profile_id)]
+    return [*loaded.binding.profiles.values()]
+
+
+def _by_one_shots(loaded: LoadedPipeline, profile: BoundProfile) -> bool:
+    one_shots = loaded.one_shots.get(profile.info.id)
+    return one_shots is not None and one_shots.entries > 0
+
+
+def _check(
+    loaded: LoadedPipeline, profile: BoundProfile, kind: int, what: str, number: int
+) -> None:
+    known_type(what, kind)
+    if number == 0:
+        raise invalid_argument(f"{what}: id 0 is reserved")
+    if _by_one_shots(loaded, profile):
+        raise invalid_argument(f"{what}: the profile is programmed by one-shots; do not mix")
+
+
+def _check_max_size(profile: BoundProfile, what: str, max_size: int) -> None:
+    limit = profile.info.max_group_size
+    if max_size < 0:
+        raise invalid_argument(f"{what}: max_size {max_size} is negative")
+    if limit and not 0 < max_size <= limit:
+        raise invalid_argument(f"{what}: max_size {max_size}, expected 1..{limit}")
+
+
+def _members(
+    device: Device, cpu_port: int | None, profile: BoundProfile, what: str,
+    message: p4r.ActionProfileGroup,
+) -> list[GroupMember]:  # fmt: skip
+    members: dict[int, GroupMember] = {}
+    for member in message.members:
+        where = f"{what}: member {member.member_id}"
+        if member.member_id in members:
+            raise invalid_argument(f"{where} is given twice; use its weight")
+        weight = check_weight(profile, where, member.weight)
+        port = watch_port(device, cpu_port, where, member)
+        members[member.member_id] = GroupMember(member.member_id, weight, port)
+    weights = sum(member.weight for member in members.values())
+    size = len(members) if profile.info.sum_of_members else weights
+    limit = message.max_size or profile.info.max_group_size
+    if limit and size > limit:
+        raise resource_exhausted(f"{what}: size {size} is above its max_size {limit}")
+    return list(members.values())
+
+
+def _set_group(
+    loaded: LoadedPipeline, profile: BoundProfile, kind: int, message: p4r.ActionProfileGroup,
+    members: list[GroupMember],
+) -> None:  # fmt: skip
+    number = message.group_id
+    name = (profile.info.id, number)
+    if kind == DELETE:
+        loaded.state.delete_group(profile.index, number)
+        del loaded.groups[name]
+        return
+    change = loaded.state.insert_group if kind == INSERT else loaded.state.modify_group
+    change(profile.index, number, members, message.max_size)
+    stored = p4r.ActionProfileGroup()
+    stored.CopyFrom(message)
+    loaded.groups[name] = stored
+
+
+def _by_id(
+    groups: dict[tuple[int, int], p4r.ActionProfileGroup],
+) -> list[tuple[tuple[int, int], p4r.ActionProfileGroup]]:
+    return sorted(groups.items(), key=lambda item: item[0])

@@ -1,0 +1,169 @@
+"""Multicast groups and clone sessions (spec, "PacketReplicationEngineEntry").
+
+The messages are kept as written, so that a read returns them; the engine gets the data plane's
+view. Ids and instances are as wide as simple_switch's: 16 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableMapping
+from typing import TypeVar
+
+from finsy.proto import p4r
+
+from p4native.p4runtime.codec import decode_port
+from p4native.p4runtime.entities.undo import Undo, known_type
+from p4native.p4runtime.errors import already_exists, invalid_argument, not_found, unimplemented
+from p4native.p4runtime.pipeline import LoadedPipeline
+from p4native.switch.device import CloneSession, Replica
+
+_MAX_GROUP = 0xFFFF
+_MAX_SESSION = 0x7FFF
+_MAX_INSTANCE = 0xFFFF
+_MAX_PORT = 0xFFFF
+_MAX_CLASS_OF_SERVICE = 7
+_Message = TypeVar("_Message", p4r.MulticastGroupEntry, p4r.CloneSessionEntry)
+
+
+def write(
+    loaded: LoadedPipeline, cpu_port: int | None, kind: int,
+    message: p4r.PacketReplicationEngineEntry,
+) -> Undo:  # fmt: skip
+    """Insert, modify or delete a multicast group or a clone session."""
+    which = message.WhichOneof("type")
+    if which == "multicast_group_entry":
+        return _write_group(loaded, cpu_port, kind, message.multicast_group_entry)
+    if which == "clone_session_entry":
+        return _write_session(loaded, cpu_port, kind, message.clone_session_entry)
+    raise invalid_argument("packet replication entry names neither a group nor a session")
+
+
+def read(loaded: LoadedPipeline, message: p4r.PacketReplicationEngineEntry) -> Iterator[p4r.Entity]:
+    """Yield groups or sessions as written: all of them for id 0, NOT_FOUND for an unknown id."""
+    which = message.WhichOneof("type")
+    if which == "multicast_group_entry":
+        wanted = message.multicast_group_entry.multicast_group_id
+        for group in _by_id(loaded.multicast_groups, wanted):
+            entry = p4r.PacketReplicationEngineEntry(multicast_group_entry=group)
+            yield p4r.Entity(packet_replication_engine_entry=entry)
+    elif which == "clone_session_entry":
+        wanted = message.clone_session_entry.session_id
+        for session in _by_id(loaded.clone_sessions, wanted):
+            entry = p4r.PacketReplicationEngineEntry(clone_session_entry=session)
+            yield p4r.Entity(packet_replication_engine_entry=entry)
+    else:
+        raise invalid_argument("packet replication entry names neither a group nor a session")
+
+
+def _by_id(known: MutableMapping[int, _Message], wanted: int) -> list[_Message]:
+    """Return all by id for 0; NOT_FOUND for one that does not exist, as simple_switch does."""
+    if wanted == 0:
+        return [known[number] for number in sorted(known)]
+    if wanted not in known:
+        raise not_found(f"there is no multicast group or clone session {wanted}")
+    return [known[wanted]]
+
+
+def _write_group(
+    loaded: LoadedPipeline, cpu_port: int | None, kind: int, message: p4r.MulticastGroupEntry
+) -> Undo:
+    number = message.multicast_group_id
+    what = f"multicast group {number}"
+    before = _check(what, kind, number, _MAX_GROUP, loaded.multicast_groups)
+    new = None if kind == p4r.Update.DELETE else message
+    if new is not None:
+        _replicas(what, cpu_port, new.replicas)
+    _set_group(loaded, cpu_port, number, new)
+    return lambda: _set_group(loaded, cpu_port, number, before)
+
+
+def _write_session(
+    loaded: LoadedPipeline, cpu_port: int | None, kind: int, message: p4r.CloneSessionEntry
+) -> Undo:
+    number = message.session_id
+    what = f"clone session {number}"
+    before = _check(what, kind, number, _MAX_SESSION, loaded.clone_sessions)
+    new = None if kind == p4r.Update.DELETE else message
+    if new is not None:
+        _replicas(what, cpu_port, new.replicas)
+        if new.class_of_service > _MAX_CLASS_OF_SERVICE:
+            raise invalid_argument(
+                f"{what}: class of service {new.class_of_service}, "
+                f"expected 0..{_MAX_CLASS_OF_SERVICE}"
+            )
+        if new.packet_length_bytes < 0:
+            raise invalid_argument(f"{what}: packet length {new.packet_length_bytes} is negative")
+    _set_session(loaded, cpu_port, number, new)
+    return lambda: _set_session(loaded, cpu_port, number, before)
+
+
+def _check(
+    what: str, kind: int, number: int, limit: int, known: MutableMapping[int, _Message]
+) -> _Message | None:
+    """Check id and existence; return what is there."""
+    known_type(what, kind)
+    if not 0 < number <= limit:
+        raise invalid_argument(f"{what}: expected an id in 1..{limit}")
+    before = known.get(number)
+    if kind == p4r.Update.INSERT and before is not None:
+        raise already_exists(f"{what} exists already; MODIFY it")
+    if kind != p4r.Update.INSERT and before is None:
+        raise not_found(f"{what} does not exist; INSERT it")
+    return before
+
+
+def _replicas(
+    what: str, cpu_port: int | None, messages: Iterable[p4r.Replica]
+) -> tuple[Replica, ...]:
+    replicas: list[Replica] = []
+    for message in messages:
+        if message.backup_replicas:
+            raise unimplemented(f"{what}: backup replicas")
+        if message.WhichOneof("port_kind") == "egress_port":
+            port = message.egress_port
+        else:
+            port = decode_port(message.port, cpu_port, f"{what}: replica port")
+        if port > _MAX_PORT:
+            raise invalid_argument(f"{what}: port {port}, expected at most {_MAX_PORT}")
+        if message.instance > _MAX_INSTANCE:
+            raise invalid_argument(
+                f"{what}: instance {message.instance}, expected at most {_MAX_INSTANCE}"
+            )
+        replica = Replica(port, message.instance)
+        if replica in replicas:
+            raise invalid_argument(
+                f"{what}: port {port} with instance {message.instance} is given twice"
+            )
+        replicas.append(replica)
+    return tuple(replicas)
+
+
+def _set_group(
+    loaded: LoadedPipeline, cpu_port: int | None, number: int,
+    message: p4r.MulticastGroupEntry | None,
+) -> None:  # fmt: skip
+    if message is None:
+        loaded.state.set_multicast_group(number, None)
+        loaded.multicast_groups.pop(number, None)
+        return
+    replicas = _replicas(f"multicast group {number}", cpu_port, message.replicas)
+    loaded.state.set_multicast_group(number, replicas)
+    stored = p4r.MulticastGroupEntry()
+    stored.CopyFrom(message)
+    loaded.multicast_groups[number] = stored
+
+
+def _set_session(
+    loaded: LoadedPipeline, cpu_port: int | None, number: int,
+    message: p4r.CloneSessionEntry | None,
+) -> None:  # fmt: skip
+    if message is None:
+        loaded.state.set_clone_session(number, None)
+        loaded.clone_sessions.pop(number, None)
+        return
+    replicas = _replicas(f"clone session {number}", cpu_port, message.replicas)
+    session = CloneSession(replicas, message.class_of_service, message.packet_length_bytes)
+    loaded.state.set_clone_session(number, session)
+    stored = p4r.CloneSessionEntry()
+    stored.CopyFrom(message)
+    loaded.clone_sessions[number] = stored

@@ -1,0 +1,172 @@
+"""The gRPC face: finds the device, checks the right to act, translates errors to statuses."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import grpc
+from finsy.proto import p4r, p4r_grpc
+
+from p4native.p4runtime.errors import (
+    P4RuntimeError,
+    batch_status,
+    grpc_code,
+    not_found,
+    permission_denied,
+    resource_exhausted,
+)
+from p4native.p4runtime.read import read_pieces
+from p4native.p4runtime.roles import legacy_role_key
+from p4native.p4runtime.stream import StreamSession
+from p4native.p4runtime.target import Target
+
+API_VERSION = "1.5.0"
+MAX_STREAMS = 512
+"""Streams served at once over all devices; each keeps two threads."""
+
+_log = logging.getLogger(__name__)
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+
+def _translated(handler: _Handler) -> _Handler:
+    """Turn P4RuntimeError into its gRPC status, and a fault of ours into INTERNAL."""
+
+    @functools.wraps(handler)
+    def wrapper(self: P4RuntimeService, request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return handler(self, request, context)
+        except P4RuntimeError as error:
+            context.abort(grpc_code(error.code), error.message)
+        except Exception:
+            if not context.code():
+                _log.exception("%s failed", handler.__name__)
+                context.abort(grpc.StatusCode.INTERNAL, "server fault; see the switch's log")
+            raise
+
+    return wrapper  # type: ignore[return-value]
+
+
+class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
+    """P4Runtime over any number of devices."""
+
+    def __init__(self, targets: Mapping[int, Target]) -> None:
+        """Serve `targets`, by device id."""
+        self._targets = targets
+        self._streams = 0
+        self._lock = threading.Lock()
+        self.stream_sent: Counter[str] = Counter()
+        self.stream_dropped: Counter[str] = Counter()
+
+    @_translated
+    def Capabilities(
+        self, request: p4r.CapabilitiesRequest, _context: grpc.ServicerContext
+    ) -> p4r.CapabilitiesResponse:
+        """Answer with the API version; the device is checked when it is given."""
+        if request.device_id:
+            self._target(request.device_id)
+        return p4r.CapabilitiesResponse(p4runtime_api_version=API_VERSION)
+
+    @_translated
+    def SetForwardingPipelineConfig(
+        self, request: p4r.SetForwardingPipelineConfigRequest, _context: grpc.ServicerContext
+    ) -> p4r.SetForwardingPipelineConfigResponse:
+        """Verify, save or commit a pipeline on behalf of the primary."""
+        target = self._target(request.device_id)
+        with self._writing(target, request) as scope:
+            if not scope.can_push_pipeline:
+                raise permission_denied(f"role {request.role!r} may not push a pipeline")
+            target.set_pipeline(request)
+        return p4r.SetForwardingPipelineConfigResponse()
+
+    @_translated
+    def GetForwardingPipelineConfig(
+        self, request: p4r.GetForwardingPipelineConfigRequest, _context: grpc.ServicerContext
+    ) -> p4r.GetForwardingPipelineConfigResponse:
+        """Return the pipeline config, whole or in part; unset before the first one."""
+        return self._target(request.device_id).get_pipeline(request.response_type)
+
+    @_translated
+    def Write(self, request: p4r.WriteRequest, context: grpc.ServicerContext) -> p4r.WriteResponse:
+        """Apply a batch on behalf of the primary; UNKNOWN with one error per update if any fail."""
+        target = self._target(request.device_id)
+        role = request.role or legacy_role_key(request.role_id)
+        with self._writing(target, request) as scope:
+            results = target.write(request, role, scope)
+        if results is not None:
+            _abort_batch(context, "Write", results)
+        return p4r.WriteResponse()
+
+    def Read(
+        self, request: p4r.ReadRequest, context: grpc.ServicerContext
+    ) -> Iterator[p4r.ReadResponse]:
+        """Stream what was asked for in pieces, then a status per element if any failed."""
+        opened = self._open_read(request, context)
+        results = yield from read_pieces(opened)
+        if results is not None:
+            _abort_batch(context, "Read", results)
+
+    @_translated
+    def _open_read(self, request: p4r.ReadRequest, _context: grpc.ServicerContext) -> Any:
+        target = self._target(request.device_id)
+        return target.open_read(request)
+
+    def StreamChannel(
+        self, requests: Iterator[p4r.StreamMessageRequest], context: grpc.ServicerContext
+    ) -> Iterator[p4r.StreamMessageResponse]:
+        """Serve one client's stream until either side ends it."""
+        session = StreamSession(self._targets)
+        if not self._admit(session, context):
+            error = resource_exhausted(f"{MAX_STREAMS} streams are open already")
+            context.abort(grpc_code(error.code), error.message)
+        name = f"p4rt-stream {context.peer()}"
+        threading.Thread(target=session.consume, args=(requests,), name=name, daemon=True).start()
+        try:
+            yield from session.outbox
+        except P4RuntimeError as error:
+            context.abort(grpc_code(error.code), error.message)
+
+    def stream_count(self) -> int:
+        """Return the number of streams being served."""
+        return self._streams
+
+    def _admit(self, session: StreamSession, context: grpc.ServicerContext) -> bool:
+        """Count the stream in; its end, however it comes, counts it out and closes it."""
+
+        def ended() -> None:
+            session.outbox.close()
+            session.end()
+            with self._lock:
+                self._streams -= 1
+                self.stream_sent.update(session.outbox.sent)
+                self.stream_dropped.update(session.outbox.dropped)
+
+        with self._lock:
+            if self._streams >= MAX_STREAMS:
+                return False
+            self._streams += 1
+        if not context.add_callback(ended):
+            ended()
+        return True
+
+    def _target(self, device_id: int) -> Target:
+        target = self._targets.get(device_id)
+        if target is None:
+            raise not_found(f"device {device_id} is not here; known: {sorted(self._targets)}")
+        return target
+
+    def _writing(self, target: Target, request: Any) -> Any:
+        election_id = request.election_id if request.HasField("election_id") else None
+        role = request.role or legacy_role_key(request.role_id)
+        return target.arbiter.writing(role, election_id)
+
+
+def _abort_batch(context: grpc.ServicerContext, what: str, results: Any) -> None:
+    status = batch_status(what, results)
+    details = (("grpc-status-details-bin", status.SerializeToString()),)
+    context.set_trailing_metadata(details)
+    context.abort(grpc.StatusCode.UNKNOWN, status.message)

@@ -1,0 +1,255 @@
+"""The Write RPC: a batch of updates, in order, under one of three atomicities.
+
+Plain table entries become records and reach the engine many per call; everything else is written
+one by one. What a ROLLBACK batch did is taken back in reverse order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from finsy.proto import p4r, rpc_code
+
+from p4native.p4runtime.entities import (
+    counters,
+    digests,
+    direct,
+    meters,
+    oneshot,
+    profiles,
+    registers,
+    replication,
+    tables,
+    value_sets,
+)
+from p4native.p4runtime.entities.undo import Undo
+from p4native.p4runtime.errors import (
+    P4RuntimeError,
+    invalid_argument,
+    permission_denied,
+    unimplemented,
+)
+from p4native.p4runtime.pipeline import LoadedPipeline
+from p4native.p4runtime.roles import RoleScope
+from p4native.switch.device import Device
+from p4native.switch.records import Flag, Mode, Op, Status, pack_op
+
+Results = list[P4RuntimeError | None]
+_CONTINUE = p4r.WriteRequest.CONTINUE_ON_ERROR
+_ROLLBACK = p4r.WriteRequest.ROLLBACK_ON_ERROR
+_ATOMIC = p4r.WriteRequest.DATAPLANE_ATOMIC
+_ID_FIELDS = {
+    "action_profile_member": "action_profile_id",
+    "action_profile_group": "action_profile_id",
+    "meter_entry": "meter_id",
+    "counter_entry": "counter_id",
+    "value_set_entry": "value_set_id",
+    "register_entry": "register_id",
+    "digest_entry": "digest_id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WriteContext:
+    """What a batch works on, and what its role may touch (`barred`: other roles' own ids)."""
+
+    loaded: LoadedPipeline
+    device: Device
+    cpu_port: int | None
+    scope: RoleScope
+    barred: frozenset[int]
+
+
+def write_batch(context: WriteContext, request: p4r.WriteRequest) -> Results | None:
+    """Apply a batch; None if all went well, else one result per update, in order."""
+    updates = request.updates
+    if request.atomicity == _CONTINUE:
+        results = _continue(context, updates)
+    elif request.atomicity == _ROLLBACK:
+        results = _all_or_none(context, updates, Mode.ROLLBACK)
+    elif request.atomicity == _ATOMIC:
+        results = _all_or_none(context, updates, Mode.ATOMIC)
+    else:
+        raise invalid_argument(f"atomicity {request.atomicity} is not known")
+    return results if any(results) else None
+
+
+def _continue(context: WriteContext, updates: Sequence[p4r.Update]) -> Results:
+    """Try every update; runs of plain table entries go to the engine in one call."""
+    results: Results = [None] * len(updates)
+    run: list[tuple[int, bytes]] = []
+    for index, update in enumerate(updates):
+        try:
+            if _is_plain(context, update):
+                run.append((index, _encode(context, update)))
+                continue
+            _flush(context, updates, run, results, Mode.CONTINUE)
+            _write_one(context, update)
+        except P4RuntimeError as error:
+            results[index] = error
+    _flush(context, updates, run, results, Mode.CONTINUE)
+    return results
+
+
+def _all_or_none(context: WriteContext, updates: Sequence[p4r.Update], mode: Mode) -> Results:
+    """Apply all updates or none of them."""
+    if all(_is_plain(context, update) for update in updates):
+        return _plain_all_or_none(context, updates, mode)
+    if mode == Mode.ATOMIC and len(updates) > 1:
+        raise unimplemented(
+            "DATAPLANE_ATOMIC batches of anything but table entries; use ROLLBACK_ON_ERROR"
+        )
+    results: Results = [None] * len(updates)
+    undos: list[Undo] = []
+    for index, update in enumerate(updates):
+        try:
+            undos.append(_write_one(context, update))
+        except P4RuntimeError as error:
+            results = [_aborted() for _ in updates]
+            results[index] = error
+            for undo in reversed(undos):
+                undo()
+            break
+    return results
+
+
+def _plain_all_or_none(context: WriteContext, updates: Sequence[p4r.Update], mode: Mode) -> Results:
+    results: Results = [None] * len(updates)
+    run: list[tuple[int, bytes]] = []
+    for index, update in enumerate(updates):
+        try:
+            run.append((index, _encode(context, update)))
+        except P4RuntimeError as error:
+            results[index] = error
+    if any(results):
+        return [error or _aborted() for error in results]
+    _flush(context, updates, run, results, mode)
+    return results
+
+
+def _aborted() -> P4RuntimeError:
+    return P4RuntimeError(rpc_code.ABORTED, "not applied: another update of the batch was refused")
+
+
+def _flush(
+    context: WriteContext, updates: Sequence[p4r.Update], run: list[tuple[int, bytes]],
+    results: Results, mode: Mode,
+) -> None:  # fmt: skip
+    """Hand the collected records to the engine and note which of them it refused."""
+    if not run:
+        return
+    records = b"".join([record for _, record in run])
+    statuses, _handles = context.loaded.state.write(records, len(run), mode)
+    if any(statuses):
+        for (index, _), status in zip(run, statuses, strict=True):
+            if status != Status.OK:
+                results[index] = _refusal(context, updates[index], status)
+    run.clear()
+
+
+def _refusal(context: WriteContext, update: p4r.Update, status: int) -> P4RuntimeError:
+    table = context.loaded.binding.tables.get(update.entity.table_entry.table_id)
+    return tables.status_error(table, update.type, status)
+
+
+def _is_plain(context: WriteContext, update: p4r.Update) -> bool:
+    """Whether the update is one that a record of its own can carry."""
+    if update.entity.WhichOneof("entity") != "table_entry":
+        return False
+    entry = update.entity.table_entry
+    if update.type == tables.MODIFY and not entry.HasField("action"):
+        return entry.is_default_action
+    return not oneshot.is_one_shot(context.loaded, entry)
+
+
+def _encode(context: WriteContext, update: p4r.Update) -> bytes:
+    entry = update.entity.table_entry
+    _check_scope(context, entry.table_id)
+    return tables.encode_update(context.loaded, update.type, entry)
+
+
+def _check_scope(context: WriteContext, p4_id: int) -> None:
+    if context.scope.ids is None:
+        return
+    if not context.scope.allows(p4_id) or p4_id in context.barred:
+        raise permission_denied(f"object 0x{p4_id:08x} is outside of this client's role")
+
+
+def _write_one(context: WriteContext, update: p4r.Update) -> Undo:
+    """Apply one update by itself; return how to take it back."""
+    loaded, kind = context.loaded, update.type
+    which = update.entity.WhichOneof("entity")
+    if which is None:
+        raise invalid_argument("update without an entity")
+    entity: Any = getattr(update.entity, which)
+    if which == "table_entry":
+        return _write_table(context, kind, entity)
+    if which in _ID_FIELDS:
+        _check_scope(context, getattr(entity, _ID_FIELDS[which]))
+    if which in ("direct_meter_entry", "direct_counter_entry"):
+        _check_scope(context, entity.table_entry.table_id)
+    if which == "packet_replication_engine_entry":
+        return replication.write(loaded, context.cpu_port, kind, entity)
+    if which == "action_profile_group":
+        return profiles.write_group(loaded, context.device, context.cpu_port, kind, entity)
+    simple: dict[str, Callable[..., Undo]] = {
+        "action_profile_member": profiles.write_member,
+        "meter_entry": meters.write,
+        "direct_meter_entry": direct.write_meter,
+        "counter_entry": counters.write,
+        "direct_counter_entry": direct.write_counter,
+        "value_set_entry": value_sets.write,
+        "register_entry": registers.write,
+        "digest_entry": digests.write,
+    }
+    if which not in simple:
+        raise unimplemented(f"{which}: the architecture (v1model) has no such externs")
+    return simple[which](loaded, kind, entity)
+
+
+def _write_table(context: WriteContext, kind: int, entry: p4r.TableEntry) -> Undo:
+    loaded = context.loaded
+    _check_scope(context, entry.table_id)
+    if oneshot.is_one_shot(loaded, entry):
+        writer = oneshot.OneShotWriter(loaded, context.device, context.cpu_port, entry.table_id)
+        return writer.write(kind, entry)
+    if kind == tables.MODIFY and not entry.HasField("action") and not entry.is_default_action:
+        return direct.modify_without_action(loaded, entry)
+    record = tables.encode_update(loaded, kind, entry)
+    undo = _undo_table(context, kind, entry)
+    statuses, _handles = loaded.state.write(record, 1)
+    if statuses[0] != Status.OK:
+        raise tables.status_error(tables.find_table(loaded, entry.table_id), kind, statuses[0])
+    return undo
+
+
+def _undo_table(context: WriteContext, kind: int, entry: p4r.TableEntry) -> Undo:
+    """Return what brings a plain table entry, or the default, back to how it is now."""
+    loaded = context.loaded
+    state = loaded.state
+    table = tables.find_table(loaded, entry.table_id)
+    if entry.is_default_action:
+        before = state.default(table.index)
+        if before is None or before.flags & Flag.CONST:
+            record = pack_op(Op.RESET_DEFAULT, table.index)
+        else:
+            record = tables.entry_record(table, Op.SET_DEFAULT, before)
+        return lambda: _must(state.write(record, 1))
+    match = tables.encode_match(loaded, table, entry)
+    if kind == tables.INSERT:
+        gone = pack_op(Op.DELETE, table.index, key=match.key, mask=match.mask,
+                       prefix_len=match.prefix_len, priority=entry.priority)  # fmt: skip
+        return lambda: _must(state.write(gone, 1))
+    before = state.find(table.index, *match, entry.priority)
+    if before is None:
+        return lambda: None
+    back = Op.INSERT if kind == tables.DELETE else Op.MODIFY
+    again = tables.entry_record(table, back, before)
+    return lambda: _must(state.write(again, 1))
+
+
+def _must(outcome: tuple[Sequence[int], Sequence[int]]) -> None:
+    if any(outcome[0]):
+        raise RuntimeError(f"taking back an update failed with status {outcome[0][0]}")
