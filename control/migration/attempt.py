@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from control.errors import ControlError, NicDownError
 from control.migration import faults
@@ -12,10 +13,14 @@ from control.migration.frames import HeldTraffic
 from control.migration.memory import monotonic, pre_copy
 from control.migration.ports import Hypervisor, MemoryChannel, MovableState
 from control.migration.record import Phase, Record
-from control.migration.report import MigrationReport
+from control.migration.report import MigrationReport, PhaseTime
 from control.migration.site import Site
+from control.migration.turn import Turn
 
-Progress = Callable[[str], None]
+if TYPE_CHECKING:
+    from control.store import Store
+
+Progress = Callable[[PhaseTime], None]
 Step = Callable[[], Awaitable[None]]
 DRAIN_LIMIT_S = 10.0
 NIC_RETURN_S = 60.0
@@ -33,6 +38,8 @@ class Attempt:
         self,
         record: Record,
         site: Site,
+        *,
+        store: Store,
         hypervisor: Hypervisor,
         movers: Sequence[MovableState] = (),
         progress: Progress | None = None,
@@ -41,6 +48,8 @@ class Attempt:
         self.report = MigrationReport(record.vm, record.source.server, record.destination.server)
         self._traffic = HeldTraffic(record, site)
         self._site = site
+        self._store = store
+        self._turn = Turn(site.fabric.lock)
         self._hypervisor = hypervisor
         self._movers = movers
         self._progress = progress
@@ -51,7 +60,8 @@ class Attempt:
     async def run(self) -> MigrationReport:
         """All phases from prepare on. Raises ControlError when it was rolled back."""
         async with AsyncExitStack() as stack:
-            stack.enter_context(self._traffic.collecting())
+            stack.enter_context(self._site.holding(self._traffic.arrived))
+            stack.callback(self._turn.give)
             try:
                 await self._until_switch(stack)
             except (ControlError, OSError, asyncio.CancelledError) as error:
@@ -59,18 +69,20 @@ class Attempt:
                 raise
             await self._forward(Phase.SWITCH, self._switch)
             await self._forward(Phase.RESUME, self._resume)
-        await self._forward(Phase.RELEASE, self._release)
+            self._turn.give()
+            await self._forward(Phase.RELEASE, self._release)
         return self.report
 
     async def complete(self) -> MigrationReport:
         """Finish a migration that the journal has in or after its switch."""
         steps = ((Phase.SWITCH, self._switch), (Phase.RESUME, self._resume))
         reached = list(Phase).index(self.record.phase)
-        with self._traffic.collecting():
+        with self._site.holding(self._traffic.arrived):
             for phase, step in steps:
                 if list(Phase).index(phase) >= reached:
                     await self._forward(phase, step)
-        await self._forward(Phase.RELEASE, self._release)
+            self._turn.give()
+            await self._forward(Phase.RELEASE, self._release)
         self.report.outcome = "finished after a restart"
         return self.report
 
@@ -83,6 +95,7 @@ class Attempt:
         """Back to where the VM was: it runs at the source, no trace is left at the destination."""
         record = self.record
         source, destination = record.source, record.destination
+        await self._turn.take()
         await self._site.settle(record.placements("active", None), [source.nic])
         await self._hypervisor.attach(record.vm, source.nic, source.vf)
         await self._drop_state(destination.nic)
@@ -91,6 +104,7 @@ class Attempt:
             await self._traffic.release(source)
         await self._thaw()
         self._finished()
+        self._turn.give()
         self.report.outcome, self.report.reason = "rolled back", reason
 
     # -- phases before the switch ------------------------------------------------------------------
@@ -100,13 +114,13 @@ class Attempt:
         ends = self.record.source.server, self.record.destination.server
         channel = await stack.enter_async_context(self._hypervisor.memory_channel(*ends))
         await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(channel))
-        await stack.enter_async_context(self._site.controller.lock)
+        await self._turn.take()
         await self._phase(Phase.FREEZE, self._freeze)
         await self._phase(Phase.TRANSFER, lambda: self._transfer(channel))
 
     async def _prepare(self) -> None:
         """The destination knows the VM, but nothing leads there."""
-        async with self._site.controller.lock:
+        async with self._turn:
             roles = self.record.placements("active", "prepared")
             await self._site.place(roles, [self.record.destination.nic])
         await self._copy_state()
@@ -124,10 +138,11 @@ class Attempt:
 
     async def _freeze(self) -> None:
         """The guest stops; the source sends frames for it up to be held."""
+        roles = self.record.placements("parked", "prepared")
+        plan = self._site.plan(roles, [self.record.source.nic])
         self._frozen_at = monotonic()
         await self._hypervisor.freeze(self.record.vm)
-        roles = self.record.placements("parked", "prepared")
-        await self._site.place(roles, [self.record.source.nic])
+        await self._site.carry_out(roles, plan)
 
     async def _transfer(self, channel: MemoryChannel) -> None:
         """What was still dirty, and what state has changed since."""
@@ -149,7 +164,7 @@ class Attempt:
         await site.place(roles, [destination])
         await self._hypervisor.attach(record.vm, destination, record.destination.vf)
         await site.settle(roles, [source])
-        await site.settle(roles, site.other_nics(source, destination))
+        await site.settle(roles, site.others(source, destination))
         await site.announce(destination)
 
     async def _resume(self) -> None:
@@ -159,14 +174,14 @@ class Attempt:
         await self._traffic.release(record.destination)
         await self._site.place(record.placements("moved", "active"), [nic])
         await self._thaw()
-        await self._site.controller.relocate(record.vm, record.destination.server, vf)
+        self._site.fabric.move(record.vm, record.destination.server, vf)
 
     async def _release(self) -> None:
         """The source forgets the VM once nothing has arrived there for the drain time."""
         record = self.record
         await self._drain()
         await self._drop_state(record.source.nic)
-        async with self._site.controller.lock:
+        async with self._turn:
             roles = record.placements(None, "active")
             await self._site.settle(roles, [record.source.nic, record.destination.nic])
         self.report.held = self._traffic.frames.held
@@ -177,14 +192,12 @@ class Attempt:
         """Wait until the source's redirect entry counts no more frames."""
         end, options = self.record.source, self.record.options
         deadline = monotonic() + DRAIN_LIMIT_S
-        first: int | None = None
         last, quiet_since = -1, monotonic()
         while monotonic() < deadline and monotonic() - quiet_since < options.drain_s:
             try:
-                count = await self._site.frames_to(end.nic, end.vf)
+                count = await self._site.redirected(end.nic, end.vf)
             except NicDownError:
                 return  # a NIC that is down sends nothing on
-            first = count if first is None else first
             if count != last:
                 last, quiet_since = count, monotonic()
             await asyncio.sleep(POLL_S)
@@ -196,20 +209,23 @@ class Attempt:
         """Journal a phase, run it, and note its time."""
         self._check_abort()
         self.record = self.record.at(phase)
-        self._site.controller.store.journal_put(self.record.vm, self.record.model_dump(mode="json"))
-        if self._progress is not None:
-            self._progress(phase.value)
+        self._store.journal_put(self.record.vm, self.record.model_dump(mode="json"))
         began = monotonic()
         await faults.reach(phase.value)
         await step()
         await faults.reach(f"{phase.value}.done")
-        self.report.phases.append((phase.value, (monotonic() - began) * 1000))
+        time = PhaseTime(phase.value, (monotonic() - began) * 1000)
+        self.report.phases.append(time)
+        if self._progress is not None:
+            self._progress(time)
 
     async def _forward(self, phase: Phase, step: Step) -> None:
         """Run a phase until it succeeds: there is no way back, and a NIC that died comes back."""
         deadline = monotonic() + NIC_RETURN_S
         while True:
             try:
+                if phase is not Phase.RELEASE:
+                    await self._turn.take()
                 return await self._phase(phase, step)
             except ControlError as error:
                 if monotonic() > deadline:
@@ -217,6 +233,7 @@ class Attempt:
                         f"{self.record.vm} is on its way to {self.record.destination.server} and "
                         f"cannot go on: {error} It is continued when the controller restarts."
                     ) from error
+                self._turn.give()  # the NIC's reconciliation needs it
                 await asyncio.sleep(POLL_S)
 
     def _check_abort(self) -> None:
@@ -241,5 +258,4 @@ class Attempt:
 
     def _finished(self) -> None:
         """The VM is where the desired state says; the journal forgets the migration."""
-        self._site.done()
-        self._site.controller.store.journal_drop(self.record.vm)
+        self._store.journal_drop(self.record.vm)

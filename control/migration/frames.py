@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from control.errors import NicDownError
 from control.migration.held import Frame, HeldFrames
 from control.migration.memory import MIB
@@ -22,24 +19,10 @@ class HeldTraffic:
             int(options.held_mib * MIB),
             (record.source.nic, record.destination.nic),
         )
-        self._ends = (record.source, record.destination)
         self._site = site
         self._open_at: Endpoint | None = None
 
-    @contextmanager
-    def collecting(self) -> Iterator[None]:
-        """Take the VM's held frames from the NICs within the block."""
-        plane = self._site.controller.plane
-        keys = [(end.nic, end.vf) for end in self._ends]
-        for nic, vf in keys:
-            plane.on_held(nic, vf, self._arrived)
-        try:
-            yield
-        finally:
-            for nic, vf in keys:
-                plane.off_held(nic, vf)
-
-    async def _arrived(self, nic: str, network: int, payload: bytes) -> None:
+    async def arrived(self, nic: str, payload: bytes, network: int) -> None:
         """A NIC sent up a frame for the VM."""
         frame = Frame(payload, network)
         kept = self.frames.put(nic, frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,12 @@ from control.errors import ControlError, RefusedError
 from control.migration.attempt import Attempt, Progress
 from control.migration.ports import Hypervisor, MovableState
 from control.migration.record import Endpoint, Options, Phase, Record
-from control.migration.report import MigrationReport
+from control.migration.report import MigrationReport, PhaseTime
 from control.migration.site import Site
 
 if TYPE_CHECKING:
-    from control.controller import Controller
+    from control.fabric import Fabric
+    from control.store import Store
 
 PARALLEL = 3
 
@@ -34,15 +35,18 @@ class MigrationManager:
 
     def __init__(
         self,
-        controller: Controller,
+        fabric: Fabric,
+        store: Store,
         hypervisor: Hypervisor,
         movers: Sequence[MovableState] = (),
     ) -> None:
-        self._controller = controller
+        self._fabric = fabric
+        self._store = store
         self._hypervisor = hypervisor
         self._movers = movers
         self._running: dict[str, Attempt] = {}
         self._claimed: dict[str, Endpoint] = {}
+        self._tasks: set[asyncio.Task[MigrationReport]] = set()
 
     async def migrate(
         self,
@@ -64,17 +68,41 @@ class MigrationManager:
             del self._running[vm]
             del self._claimed[vm]
 
+    async def stream(
+        self, vm: str, server: str, options: Options | None = None
+    ) -> AsyncIterator[PhaseTime | MigrationReport]:
+        """Like ``migrate``; yields each phase as it ends, then the report.
+
+        The migration goes on when the caller stops listening.
+        """
+        ended: asyncio.Queue[PhaseTime | None] = asyncio.Queue()
+        task = asyncio.create_task(
+            self.migrate(vm, server, options, ended.put_nowait), name=f"migrate {vm}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(lambda _: ended.put_nowait(None))
+        task.add_done_callback(self._tasks.discard)
+        while (phase := await ended.get()) is not None:
+            yield phase
+        yield task.result()
+
+    async def stop(self) -> None:
+        """Cancel what is under way, which undoes it or leaves it in the journal, and wait."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def evacuate(
         self,
         server: str,
         options: Options | None = None,
-        progress: Callable[[str, str], None] | None = None,
+        progress: Callable[[str, PhaseTime], None] | None = None,
     ) -> list[Outcome]:
         """Move all VMs off a server, several at a time; one that cannot move does not stop others.
 
         Each VM goes to the server with the most free VFs at that moment.
         """
-        state = self._controller.state
+        state = self._fabric.state
         self._known("server", server, [s.name for s in state.servers])
         names = [vm.name for vm in state.vms if vm.server == server]
         slots = asyncio.Semaphore(PARALLEL)
@@ -107,7 +135,7 @@ class MigrationManager:
         for record in self._journal():
             source, destination = _roles(record.phase)
             placements = record.placements(source, destination)
-            self._controller.moving[record.vm] = placements
+            self._fabric.placements[record.vm] = placements
 
     async def recover(self) -> list[MigrationReport]:
         """Once NICs are connected: finish or undo every migration that the journal has."""
@@ -127,14 +155,14 @@ class MigrationManager:
         return reports
 
     def _journal(self) -> list[Record]:
-        bodies: dict[str, Any] = self._controller.store.journal()
+        bodies: dict[str, Any] = self._store.journal()
         return [Record.model_validate(body) for body in bodies.values()]
 
     # -- the check phase -------------------------------------------------------------------------
 
     def _claim(self, vm: str, server: str, options: Options | None) -> Record:
         """Refuse what cannot work, and reserve the destination's VF."""
-        state = self._controller.state
+        state = self._fabric.state
         self._known("VM", vm, [v.name for v in state.vms])
         self._known("server", server, [s.name for s in state.servers])
         guest = state.vm(vm)
@@ -145,7 +173,7 @@ class MigrationManager:
             raise RefusedError(f"{vm} is on {server} already; name another server.")
         source = Endpoint(server=guest.server, nic=state.server(guest.server).nic, vf=guest.vf)
         destination = self._free_endpoint(server)
-        site = Site(self._controller, vm)
+        site = Site(self._fabric, vm)
         for nic in (source.nic, destination.nic):
             site.require_up(nic)
         options = options or Options(memory_mib=guest.memory_mib)
@@ -155,26 +183,26 @@ class MigrationManager:
     def _free_endpoint(self, server: str) -> Endpoint:
         """The lowest free VF of a server. RefusedError if there is none."""
         free = self._free_vfs(server)
-        nic = self._controller.state.server(server).nic
+        nic = self._fabric.state.server(server).nic
         if not free:
             raise RefusedError(
-                f"{server} has no free VF: {nic} offers {self._controller.state.nic(nic).vfs} and "
+                f"{server} has no free VF: {nic} offers {self._fabric.state.nic(nic).vfs} and "
                 "all are assigned; move a VM away from it first."
             )
         return Endpoint(server=server, nic=nic, vf=free[0])
 
     def _free_vfs(self, server: str) -> list[int]:
-        state = self._controller.state
+        state = self._fabric.state
         taken = {vm.vf for vm in state.vms if vm.server == server}
         nic = state.server(server).nic
-        for placements in self._controller.moving.values():
+        for placements in self._fabric.placements.values():
             taken |= {p.vf for p in placements if p.nic == nic}
         taken |= {end.vf for end in self._claimed.values() if end.server == server}
         return [vf for vf in range(state.nic(nic).vfs) if vf not in taken]
 
     def _roomiest(self, leaving: str) -> str:
         """The other server with the most free VFs, the first of equals."""
-        others = [s.name for s in self._controller.state.servers if s.name != leaving]
+        others = [s.name for s in self._fabric.state.servers if s.name != leaving]
         if not others:
             raise RefusedError(f"there is no server but {leaving}; nothing can move.")
         return max(others, key=lambda name: len(self._free_vfs(name)))
@@ -184,8 +212,15 @@ class MigrationManager:
             raise RefusedError(f"there is no {what} {name!r}; known: {', '.join(known) or 'none'}.")
 
     def _attempt(self, record: Record, progress: Progress | None) -> Attempt:
-        site = Site(self._controller, record.vm)
-        return Attempt(record, site, self._hypervisor, self._movers, progress)
+        site = Site(self._fabric, record.vm)
+        return Attempt(
+            record,
+            site,
+            store=self._store,
+            hypervisor=self._hypervisor,
+            movers=self._movers,
+            progress=progress,
+        )
 
 
 def _roles(phase: Phase) -> tuple[str | None, str | None]:

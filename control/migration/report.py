@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.table import Table
+
+
+@dataclass(frozen=True)
+class PhaseTime:
+    """One finished phase and how long it took."""
+
+    name: str
+    milliseconds: float
 
 
 @dataclass
@@ -19,7 +27,7 @@ class MigrationReport:
     vm: str
     source: str
     destination: str
-    phases: list[tuple[str, float]] = field(default_factory=list)
+    phases: list[PhaseTime] = field(default_factory=list)
     blackout_ms: float = 0.0
     bytes_copied: int = 0
     state_entries: int = 0
@@ -29,17 +37,18 @@ class MigrationReport:
     outcome: str = "moved"
     reason: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """The report as JSON data."""
-        return asdict(self)
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> MigrationReport:
+        """A report from the JSON data that ``dataclasses.asdict`` made of one."""
+        return cls(**{**data, "phases": [PhaseTime(**phase) for phase in data["phases"]]})
 
     def table(self) -> Table:
         """The report as a table for the terminal."""
         table = Table(title=f"{self.vm}: {self.source} → {self.destination}: {self.outcome}")
         table.add_column("phase")
         table.add_column("ms", justify="right")
-        for name, milliseconds in self.phases:
-            table.add_row(name, f"{milliseconds:.1f}")
+        for phase in self.phases:
+            table.add_row(phase.name, f"{phase.milliseconds:.1f}")
         table.add_section()
         table.add_row("blackout", f"{self.blackout_ms:.1f}")
         table.add_section()

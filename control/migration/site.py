@@ -1,68 +1,89 @@
-"""The migration's hands: placements, frames and announcements, through the controller."""
+"""The migration's hands: placements, frames and announcements of one VM."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from control.errors import NicDownError
+from control.migration.announce import rarp
 from control.migration.held import Frame
 from control.model import Placement
-from control.policy.reasons import vf_port
+from control.policy.reasons import PORT_UPLINK, vf_port
 
 if TYPE_CHECKING:
-    from control.controller import Controller
+    from control.fabric import Fabric, HeldHandler, Plan
+
+OUT_TO_PORT = 0  # packet_out mode: straight out of `port`, past all tables
+Placements = tuple[Placement, ...]
 
 
 class Site:
-    """What one migration changes in the lab, in the words of the migration."""
+    """What one migration changes in the lab, in the words of the migration.
 
-    def __init__(self, controller: Controller, vm: str) -> None:
-        self.controller = controller
+    Whoever calls ``place``, ``settle`` or ``carry_out`` holds the fabric's lock.
+    """
+
+    def __init__(self, fabric: Fabric, vm: str) -> None:
+        self.fabric = fabric
         self.vm = vm
 
-    async def place(self, placements: tuple[Placement, ...], nics: Iterable[str]) -> None:
-        """Set the VM's placements and program ``nics`` one after the other.
+    def plan(self, placements: Placements, nics: Iterable[str], after: Plan | None = None) -> Plan:
+        """Compute, and do not write, what other placements mean for ``nics``."""
+        return self.fabric.plan({self.vm: placements}, after, nics)
 
-        Raises NicDownError if one of them is not connected (it is programmed when it is back).
-        """
-        self.controller.moving[self.vm] = placements
-        for nic in nics:
-            await self.controller.program([nic])
+    async def carry_out(self, placements: Placements, plan: Plan) -> None:
+        """Write a plan, NIC after NIC. NicDownError if one is not connected."""
+        self.fabric.placements[self.vm] = placements
+        for nic, step in plan.items():
             self.require_up(nic)
+            await self.fabric.execute(nic, step)
 
-    async def settle(self, placements: tuple[Placement, ...], nics: Iterable[str]) -> None:
+    async def place(self, placements: Placements, nics: Iterable[str]) -> None:
+        """Set the VM's placements and program ``nics`` in turn. NicDownError if one is down."""
+        self.fabric.placements[self.vm] = placements
+        for nic in nics:
+            self.require_up(nic)
+            await self.fabric.program([nic])
+
+    async def settle(self, placements: Placements, nics: Iterable[str]) -> None:
         """Like ``place``, but leaves a NIC that is down to its reconciliation."""
-        self.controller.moving[self.vm] = placements
-        await self.controller.program(list(nics))
-
-    def done(self) -> None:
-        """Forget the placements: the VM is where the desired state says."""
-        self.controller.moving.pop(self.vm, None)
+        self.fabric.placements[self.vm] = placements
+        await self.fabric.program(nics)
 
     def require_up(self, nic: str) -> None:
-        """Raise NicDownError unless a NIC is connected."""
+        """Raise NicDownError unless a NIC is connected and programmed."""
         if not self.is_up(nic):
             raise NicDownError(f"{nic} is not connected; its tables will be set when it is back.")
 
     def is_up(self, nic: str) -> bool:
         """Whether a NIC is connected and programmed."""
-        return any(status.nic == nic and status.up for status in self.controller.plane.status())
+        return self.fabric.nic(nic).is_up
 
-    def other_nics(self, *but: str) -> list[str]:
-        """Names of the NICs that are connected, except some."""
-        return [s.nic for s in self.controller.plane.status() if s.up and s.nic not in but]
+    def others(self, *but: str) -> list[str]:
+        """Names of all NICs except some."""
+        return [name for name in self.fabric.nic_names if name not in but]
+
+    def holding(self, handler: HeldHandler) -> AbstractContextManager[None]:
+        """Hand the VM's held frames to ``handler`` within the block."""
+        return self.fabric.holding(self.vm, handler)
 
     async def deliver(self, nic: str, vf: int, frame: Frame) -> None:
         """Send a frame straight to a VF."""
-        await self.controller.plane.send(nic, vf_port(vf), frame.network, frame.payload)
-
-    async def frames_to(self, nic: str, vf: int) -> int:
-        """Frames that the VF's destination entry has handled since it was installed."""
-        return await self.controller.plane.frames_to(nic, vf_port(vf))
+        await self._send(nic, frame.payload, vf_port(vf), frame.network)
 
     async def announce(self, nic: str) -> None:
         """Tell the physical network where the VM's MAC address is now; tunnels need no telling."""
-        state = self.controller.state
-        if not state.segment(state.vm(self.vm)).overlay:
-            await self.controller.plane.announce(state, self.vm, nic)
+        vm = self.fabric.state.vm(self.vm)
+        segment = self.fabric.state.segment(vm)
+        if not segment.overlay:
+            await self._send(nic, rarp(vm.mac), PORT_UPLINK, segment.id)
+
+    async def _send(self, nic: str, payload: bytes, port: int, network: int) -> None:
+        session = self.fabric.nic(nic)
+        await session.packet_out(payload, mode=OUT_TO_PORT, port=port, network=network)
+
+    async def redirected(self, nic: str, vf: int) -> int:
+        """Frames that a NIC has sent on for the VF since its entry was installed."""
+        return await self.fabric.frames_to(nic, vf_port(vf))

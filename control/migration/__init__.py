@@ -1,0 +1,1 @@
+"""Live migration of a VM with its network state."""
