@@ -168,6 +168,8 @@ class ExpressionReader:
         if kind == "string":
             return m.StringConst(value.str())
         if kind == "parameters_vector":
+            if value.value == {}:  # how p4c writes an empty one
+                return m.Vector(())
             return m.Vector(tuple(self.argument(a, params) for a in value))
         if kind in _NAMED:
             return m.NameRef(kind, self.names.object(value, _NAMED[kind]))

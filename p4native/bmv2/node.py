@@ -82,10 +82,10 @@ class Node:
         return self.value
 
     def bool(self) -> builtins.bool:
-        """The boolean here."""
-        if not isinstance(self.value, builtins.bool):
+        """The boolean here; p4c writes 0 for false in some header types."""
+        if not isinstance(self.value, builtins.bool) and self.value not in (0, 1):
             raise self.error(f"expected true or false, got {self.value!r}")
-        return self.value
+        return builtins.bool(self.value)
 
     def hex(self) -> builtins.int:
         """The value of a hex string such as "0x1f" or "-0x1f"."""
