@@ -1,0 +1,178 @@
+"""Open vSwitch in place of a NIC: one real ovs-vswitchd per server, with a database of its own.
+
+Nothing here touches the system's Open vSwitch: database, sockets and logs live in the lab's run
+directory. Where the kernel lacks the openvswitch module, the userspace datapath is used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mininet.node import Switch
+
+from topologies.errors import LabError
+from topologies.rundir import RunDirectory
+
+BRIDGE = "br0"
+SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+START_DEADLINE_S = 10.0
+COMMAND_S = 60
+_TOOLS = ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl", "ovs-appctl")
+
+
+def require_open_vswitch() -> None:
+    """Raise LabError unless Open vSwitch's programs are installed."""
+    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    if missing or not SCHEMA.exists():
+        what = ", ".join(missing) or str(SCHEMA)
+        raise LabError(
+            f"PLANE=ovs needs Open vSwitch, and {what} is not there; install it with: "
+            "apt-get install openvswitch-switch"
+        )
+
+
+@cache
+def datapath_type() -> str:
+    """``system`` where the kernel has the openvswitch module, else ``netdev`` (userspace)."""
+    if Path("/sys/module/openvswitch").exists():
+        return "system"
+    loaded = subprocess.run(["modprobe", "openvswitch"], capture_output=True, check=False)
+    return "system" if loaded.returncode == 0 else "netdev"
+
+
+class OvsSwitch(Switch):
+    """One server's Open vSwitch: a bridge whose OpenFlow ports carry the P4 NIC's numbers.
+
+    It has a network namespace of its own, into which its ports move: the userspace datapath makes
+    devices of fixed names, which two instances in one namespace would fight over.
+    """
+
+    def __init__(
+        self, name: str, *, ports: dict[int, str], rundir: RunDirectory, **params: Any
+    ) -> None:
+        params.update(inNamespace=True, dpid="0")
+        super().__init__(name, **params)
+        self.ports = ports
+        self.rundir = rundir
+        self.directory = rundir.path / f"ovs-{name}"
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes Open vSwitch's programs use this instance."""
+        path = str(self.directory)
+        return {**os.environ, "OVS_RUNDIR": path, "OVS_LOGDIR": path, "OVS_DBDIR": path}
+
+    @property
+    def management(self) -> str:
+        """The OpenFlow management socket of the bridge."""
+        return f"unix:{self.directory}/{BRIDGE}.mgmt"
+
+    def start(self, _controllers: list[Any]) -> None:
+        """Start both daemons and make the bridge with all ports."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        self._take_ports()
+        database = self.directory / "conf.db"
+        self.run("ovsdb-tool", "create", str(database), str(SCHEMA))
+        socket = self.directory / "db.sock"
+        self._spawn("ovsdb-server", str(database), f"--remote=punix:{socket}")
+        self._await(socket.exists, "ovsdb-server does not listen")
+        self._spawn("ovs-vswitchd", f"unix:{socket}")
+        self.vsctl("--no-wait", "init")
+        self._make_bridge()
+
+    def _take_ports(self) -> None:
+        """Move the switch side of every port into the namespace."""
+        names = self.ports.values()
+        self.run("ip", "-batch", "-", text=_lines(f"link set {{}} netns {self.pid}", names))
+        inside = ("nsenter", f"--net=/proc/{self.pid}/ns/net")
+        self.run(*inside, "ip", "-batch", "-", text=_lines("link set {} up", names))
+
+    def _make_bridge(self) -> None:
+        """Create the bridge in one transaction; it forwards nothing until it is programmed."""
+        words = ["add-br", BRIDGE, "--", "set", "bridge", BRIDGE]
+        words += [f"datapath_type={datapath_type()}", "fail_mode=secure"]
+        words += ["protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15"]
+        for number, interface in self.ports.items():
+            words += ["--", "add-port", BRIDGE, interface]
+            words += ["--", "set", "interface", interface, f"ofport_request={number}"]
+        self.vsctl(*words)
+
+    def stop(self, deleteIntfs: bool = True) -> None:
+        """End the daemons, the switch before its database."""
+        for process in reversed(self._processes):
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes.clear()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    # commands
+
+    def vsctl(self, *words: str) -> str:
+        """Run ovs-vsctl against this instance's database."""
+        return self.run("ovs-vsctl", f"--db=unix:{self.directory}/db.sock", *words)
+
+    def ofctl(self, *words: str, text: str = "") -> str:
+        """Run ovs-ofctl with OpenFlow 1.5; the word BRIDGE stands for this bridge."""
+        words = tuple(self.management if word == "BRIDGE" else word for word in words)
+        return self.run("ovs-ofctl", "-O", "OpenFlow15", *words, text=text)
+
+    def appctl(self, *words: str) -> str:
+        """Run ovs-appctl against this instance's ovs-vswitchd."""
+        pid = self._processes[-1].pid
+        return self.run("ovs-appctl", "-t", f"{self.directory}/ovs-vswitchd.{pid}.ctl", *words)
+
+    def run(self, *words: str, text: str = "") -> str:
+        """Run one of Open vSwitch's programs. Raises LabError with its words."""
+        result = subprocess.run(
+            words,
+            input=text,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+            check=False,
+        )
+        if result.returncode:
+            raise LabError(f"{self.name}: {' '.join(words[:4])} failed: {result.stderr.strip()}")
+        return result.stdout
+
+    def _spawn(self, *command: str) -> None:
+        """Start a daemon in the foreground of its own session, recorded for clean-up."""
+        log = (self.rundir.logs / f"{self.name}-{command[0]}.log").open("ab")
+        with log:
+            process = subprocess.Popen(
+                ["nsenter", f"--net=/proc/{self.pid}/ns/net", *command, "--pidfile"],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        self.rundir.record_process(process.pid)
+
+    def _await(self, condition: Callable[[], bool], complaint: str) -> None:
+        """Wait until a condition holds or the deadline passes."""
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not condition():
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name}: {complaint}; see {self.rundir.logs}.")
+            time.sleep(0.01)
+
+
+def _lines(template: str, names: Iterable[str]) -> str:
+    """One command per name."""
+    return "".join(template.format(name) + "\n" for name in names)
