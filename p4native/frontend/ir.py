@@ -901,6 +901,7 @@ class TableDecl(Decl):
     )
     keys: list[KeyElement] = field(default_factory=list)
     actions: list[ActionRef] = field(default_factory=list)
+    has_actions: bool = False  # whether `actions` is written at all
     entries: list[Entry] | None = None
     entries_const: bool = False
     default_action: Call | None = None

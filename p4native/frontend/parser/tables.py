@@ -56,6 +56,7 @@ class TableParser(StatementParser):
         elif kind == "actions" and plain:
             self._braced_property()
             table.actions = self._actions()
+            table.has_actions = True
         elif kind == "entries":
             self._braced_property()
             table.entries = self._entries()

@@ -1,0 +1,126 @@
+"""State shared by the checker's modules: scopes, where we are, and how errors are reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from p4native.frontend import ir
+from p4native.frontend.diagnostics import Loc, Reporter
+from p4native.frontend.types import UNKNOWN, Type
+
+Scope = dict[str, list[ir.Decl]]
+
+# Declarations of which several may share a name (told apart by their parameters).
+OVERLOADABLE = (ir.Method, ir.FunctionDecl)
+
+
+@dataclass(slots=True)
+class Context:
+    """One checking run; `scopes[0]` is the global scope."""
+
+    reporter: Reporter
+    program: ir.Program
+    scopes: list[Scope] = field(default_factory=lambda: [{}])
+    container: ir.ParserDecl | ir.ControlDecl | None = None
+    function: ir.ActionDecl | ir.FunctionDecl | None = None
+    return_type: Type | None = None  # of the enclosing function
+    table: ir.TableDecl | None = None
+    instance: ir.InstanceDecl | None = None  # whose initializer is being checked
+    loops: int = 0
+    in_actions_list: bool = False
+    in_select: bool = False
+    in_switch_expression: bool = False
+    direct_calls: list[ir.InstanceDecl] = field(default_factory=list)
+
+    # ------------------------------------------------------------ errors
+
+    def error(self, category: str, message: str, loc: Loc, *related: tuple[Loc, str]) -> None:
+        """Report an error."""
+        self.reporter.error(category, message, loc, *related)
+
+    def type_error(self, message: str, loc: Loc, *related: tuple[Loc, str]) -> None:
+        """Report a `type` error."""
+        self.reporter.error("type", message, loc, *related)
+
+    def warning(self, category: str, message: str, loc: Loc, *related: tuple[Loc, str]) -> None:
+        """Report a warning."""
+        self.reporter.warning(category, message, loc, *related)
+
+    def bad(self, expr: ir.Expression, message: str, loc: Loc | None = None) -> ir.Expression:
+        """Report a type error about an expression, which becomes `UNKNOWN`."""
+        self.type_error(message, loc or expr.loc)
+        expr.type = UNKNOWN
+        return expr
+
+    # ------------------------------------------------------------ scopes
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """A nested scope."""
+        self.scopes.append({})
+        try:
+            yield
+        finally:
+            self.scopes.pop()
+
+    def declare(self, decl: ir.Decl) -> None:
+        """Add a declaration to the innermost scope, reporting a clash of names."""
+        scope = self.scopes[-1]
+        earlier = scope.get(decl.name)
+        if earlier is None:
+            scope[decl.name] = [decl]
+            return
+        if isinstance(decl, OVERLOADABLE) and all(isinstance(e, OVERLOADABLE) for e in earlier):
+            clash = next((e for e in earlier if same_signature(decl, e)), None)
+            if clash is None:
+                earlier.append(decl)
+                return
+            earlier = [clash]
+        self.duplicate(decl, earlier[0])
+
+    def duplicate(self, decl: ir.Decl, earlier: ir.Decl) -> None:
+        """Report that a name is declared twice."""
+        self.error(
+            "duplicate",
+            f"'{decl.name}' is declared twice",
+            decl.loc,
+            (earlier.loc, "first declared here"),
+        )
+
+    def lookup(self, name: str, absolute: bool = False) -> list[ir.Decl]:
+        """The declarations a name refers to (several if overloaded), empty if none."""
+        if absolute:
+            return self.scopes[0].get(name, [])
+        for scope in reversed(self.scopes):
+            found = scope.get(name)
+            if found is not None:
+                return found
+        return []
+
+    def in_action(self) -> bool:
+        """Whether an action's body is being checked."""
+        return isinstance(self.function, ir.ActionDecl)
+
+    def in_parser(self) -> bool:
+        """Whether we are inside a parser."""
+        return isinstance(self.container, ir.ParserDecl)
+
+
+def same_signature(a: ir.Decl, b: ir.Decl) -> bool:
+    """Whether two overloads can never be told apart: equal parameter counts and names."""
+    assert isinstance(a, OVERLOADABLE)
+    assert isinstance(b, OVERLOADABLE)
+    return len(a.params) == len(b.params) and {p.name for p in a.params} == {
+        p.name for p in b.params
+    }
+
+
+def check_unique(ctx: Context, decls: list[ir.Decl]) -> None:
+    """Report declarations of a list that share a name."""
+    seen: dict[str, ir.Decl] = {}
+    for decl in decls:
+        earlier = seen.setdefault(decl.name, decl)
+        if earlier is not decl:
+            ctx.duplicate(decl, earlier)
