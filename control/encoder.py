@@ -75,6 +75,32 @@ class Encoder:
         self._meters = {m.preamble.alias: m.preamble.id for m in info.meters}
         self._tables = {t.preamble.alias: _Table(t, actions) for t in info.tables}
 
+    def describe(self, update: p4r.Update) -> str:
+        """One update as a line for the operator: sign, table, match, action."""
+        sign = {p4r.Update.INSERT: "+", p4r.Update.MODIFY: "~", p4r.Update.DELETE: "-"}[update.type]
+        entity = update.entity
+        if entity.HasField("table_entry"):
+            return f"{sign} {self._describe_entry(entity.table_entry)}"
+        text = text_format.MessageToString(entity, as_one_line=True)
+        return f"{sign} {text}"
+
+    def _describe_entry(self, entry: p4r.TableEntry) -> str:
+        """Table, match and action of an entry, with names and hexadecimal values."""
+        alias, table = next((a, t) for a, t in self._tables.items() if t.id == entry.table_id)
+        names = {number: name for name, (number, _) in table.fields.items()}
+        fields = [f"{names[match.field_id]}={_show(match)}" for match in entry.match]
+        if entry.priority:
+            fields.append(f"priority={entry.priority}")
+        words = [alias, *fields]
+        for name, (number, parameters) in table.actions.items():
+            if number == entry.action.action.action_id:
+                labels = {i: label for label, i in parameters.items()}
+                values = (
+                    f"{labels[p.param_id]}=0x{p.value.hex()}" for p in entry.action.action.params
+                )
+                words.append(f"-> {name}({', '.join(values)})")
+        return " ".join(words)
+
     def program(self, program: NicProgram) -> list[p4r.Entity]:
         """Everything a NIC should hold, as entities."""
         entities = [self.group(group) for group in program.groups]
@@ -95,19 +121,26 @@ class Encoder:
                 match.field_id, encode = table.fields[name]
                 encode(match, value)
             action = target.action.action
-            action.action_id, parameters = table.actions[entry.action]
+            action.action_id, known = table.actions[entry.action]
+            parameters = dict(known)
             for name, number in entry.params:
-                action.params.add(param_id=parameters[name], value=_bytes(number))
+                action.params.add(param_id=parameters.pop(name), value=_bytes(number))
         except KeyError as error:
-            raise ControlError(
-                f"the P4 program on the NIC has no {error.args[0]!r} in table {entry.table!r}, "
-                "which the controller wants to write; compile p4src and control from one version."
-            ) from None
+            raise self._mismatch(entry, f"no {error.args[0]!r}") from None
+        if parameters:
+            raise self._mismatch(entry, f"a parameter {next(iter(parameters))!r} more")
         target.priority = entry.priority
         target.idle_timeout_ns = entry.idle_timeout_ns
         if entry.meter is not None:
             _rate(target.meter_config, entry.meter)
         return entity
+
+    def _mismatch(self, entry: Entry, what: str) -> ControlError:
+        """The program and the controller are of different versions."""
+        return ControlError(
+            f"the P4 program on the NIC has {what} in table {entry.table}, action {entry.action}, "
+            "than the controller writes; take p4src and control from one version."
+        )
 
     def group(self, group: Group) -> p4r.Entity:
         """A multicast group."""
@@ -133,6 +166,19 @@ class Encoder:
         entity.meter_entry.index.index = meter.index
         _rate(entity.meter_entry.config, meter.rate)
         return entity
+
+
+def _show(match: p4r.FieldMatch) -> str:
+    """A match value in hexadecimal, with mask, prefix length or upper end."""
+    kind = match.WhichOneof("field_match_type")
+    if kind == "lpm":
+        return f"0x{match.lpm.value.hex()}/{match.lpm.prefix_len}"
+    if kind == "ternary":
+        return f"0x{match.ternary.value.hex()}&0x{match.ternary.mask.hex()}"
+    if kind == "range":
+        return f"0x{match.range.low.hex()}..0x{match.range.high.hex()}"
+    value = match.optional.value if kind == "optional" else match.exact.value
+    return f"0x{value.hex()}"
 
 
 def _rate(config: p4r.MeterConfig, rate: MeterRate) -> None:

@@ -15,7 +15,7 @@ from finsy.proto import p4r
 
 from control.difference import Difference, Key, compare, index
 from control.encoder import Encoder
-from control.errors import NicDownError, NicError
+from control.errors import ControlError, NicDownError, NicError
 
 LOG = logging.getLogger(__name__)
 BATCH = 2000
@@ -32,6 +32,14 @@ class Pipeline:
 
     p4info: Path
     blob: Path
+
+
+@dataclass(frozen=True)
+class Step:
+    """A difference that was computed and not yet written, and what the NIC holds afterwards."""
+
+    difference: Difference
+    want: dict[Key, p4r.Entity]
 
 
 class Nic:
@@ -54,6 +62,7 @@ class Nic:
         self.device_id = device_id
         self.encoder = Encoder(pipeline.p4info)
         self.sessions = 0
+        self.last_error = ""
         ids = self.encoder.table_ids
         self._left = self.encoder.const_tables | {ids[name] for name in keep if name in ids}
         self._last = tuple(ids[name] for name in SWITCHING_TABLES if name in ids)
@@ -62,8 +71,14 @@ class Nic:
         )
         self._switch: finsy.Switch | None = None
         self._held: dict[Key, p4r.Entity] | None = None
-        self._writing = asyncio.Lock()
         self._up = asyncio.Event()
+        self._failed = asyncio.Event()
+        self._at_end: list[Callable[[], object]] = []
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a session; its first reconciliation may be under way still."""
+        return self._switch is not None
 
     @property
     def is_up(self) -> bool:
@@ -74,13 +89,20 @@ class Nic:
         """Wait until the session is established and its first reconciliation is done."""
         await self._up.wait()
 
+    async def wait_failed(self) -> None:
+        """Wait until a session ends because the NIC refused something; see ``last_error``."""
+        await self._failed.wait()
+
     async def run(self, on_up: Callable[[Nic], Awaitable[None]]) -> None:
         """Connect, call ``on_up``, and connect again whenever the session ends, until cancelled."""
         while True:
             await self._wait_listening()
             try:
                 await self._session(on_up)
-            except (P4ClientError, NicError, NicDownError, RuntimeError, OSError) as error:
+            except (P4ClientError, ControlError, RuntimeError, OSError) as error:
+                self.last_error = str(error)
+                if not isinstance(error, NicDownError):
+                    self._failed.set()
                 LOG.warning("%s: session ended: %s", self.name, error)
                 await asyncio.sleep(_RETRY_S)
 
@@ -104,18 +126,25 @@ class Nic:
     async def _session(self, on_up: Callable[[Nic], Awaitable[None]]) -> None:
         """One session, from arbitration to the end of the stream."""
         async with finsy.Switch(self.name, self.address, self._options) as switch:
-            down = switch.ee.event_future(finsy.SwitchEvent.CHANNEL_DOWN)
+            down = asyncio.Event()
+            switch.ee.once(finsy.SwitchEvent.CHANNEL_DOWN, lambda _: down.set())
             self._switch = switch
             self._held = None
             self.sessions += 1
             try:
                 await on_up(self)
                 self._up.set()
-                await down
+                await down.wait()
             finally:
                 self._up.clear()
                 self._switch = None
-                down.cancel()
+                for callback in self._at_end:
+                    callback()
+                self._at_end.clear()
+
+    def at_end_of_session(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` once, when the present session ends."""
+        self._at_end.append(callback)
 
     def _require(self) -> finsy.Switch:
         """The established session; NicDownError if there is none."""
@@ -131,15 +160,31 @@ class Nic:
 
         The first time in a session the NIC is read back; later, what was written is known.
         """
-        async with self._writing:
-            if self._held is None:
-                self._held = index(await self._read_back())
-            want = index(desired)
-            difference = compare(want, self._held, self._last)
-            self._held = None  # unknown until all of it is written
-            await self._write_batches(difference.updates)
-            self._held = want
-            return difference
+        self._require()
+        if self._held is None:
+            self._held = index(await self._read_back())
+        step = self.step(desired)
+        await self.execute(step)
+        return step.difference
+
+    def step(self, desired: Iterable[p4r.Entity], after: Step | None = None) -> Step:
+        """The difference between what the NIC holds (or will, ``after`` a step) and ``desired``.
+
+        Raises NicDownError if what the NIC holds is not known.
+        """
+        have = self._held if after is None else after.want
+        if have is None:
+            raise NicDownError(f"{self.name} is not connected; what it holds is not known.")
+        want = index(desired)
+        return Step(compare(want, have, self._last), want)
+
+    async def execute(self, step: Step) -> None:
+        """Write a step; afterwards the NIC holds what the step wants."""
+        if not step.difference:
+            return
+        self._held = None  # unknown until all of it is written
+        await self.write(step.difference.updates)
+        self._held = step.want
 
     async def _read_back(self) -> list[p4r.Entity]:
         """Table entries with their meters, groups, sessions and meter cells that were set."""
@@ -188,28 +233,26 @@ class Nic:
             raise _translate(self.name, "read", error) from error
         return found
 
-    async def read_counter(self, name: str, cell: int | None = None) -> dict[int, tuple[int, int]]:
-        """Cells of an indirect counter that have counted: index to (packets, bytes)."""
-        query = p4r.Entity()
-        query.counter_entry.counter_id = self.encoder.counter_ids[name]
-        if cell is not None:
-            query.counter_entry.index.index = cell
+    async def read_counter(self, name: str, cells: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """Those of an indirect counter's cells that have counted: index to (packets, bytes)."""
+        counter = self.encoder.counter_ids[name]
+        entry = p4r.CounterEntry
+        queries = [
+            p4r.Entity(counter_entry=entry(counter_id=counter, index=p4r.Index(index=cell)))
+            for cell in cells
+        ]
+        found = [entity.counter_entry for entity in await self.read(queries)]
         return {
-            entity.counter_entry.index.index: (
-                entity.counter_entry.data.packet_count,
-                entity.counter_entry.data.byte_count,
-            )
-            for entity in await self.read([query])
-            if entity.counter_entry.data.packet_count
+            cell.index.index: (cell.data.packet_count, cell.data.byte_count)
+            for cell in found
+            if cell.data.packet_count
         }
 
     async def write(self, updates: Sequence[p4r.Update]) -> None:
-        """Write updates of tables named in ``keep``; raises NicDownError or NicError."""
-        async with self._writing:
-            await self._write_batches(updates)
+        """Write updates in batches, in order; raises NicDownError or NicError.
 
-    async def _write_batches(self, updates: Sequence[p4r.Update]) -> None:
-        """Write in batches, in order."""
+        Only for tables named in ``keep``: the others are changed by ``reconcile`` and ``execute``.
+        """
         switch = self._require()
         try:
             for start in range(0, len(updates), BATCH):

@@ -14,6 +14,7 @@ from typing import Any
 
 from control.errors import ControlError
 
+STATE = "desired state"  # name of the document that holds it
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS journal (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from control.errors import ControlError
 
-class LabError(Exception):
+
+class LabError(ControlError):
     """Something the user can mend; the text says what was given, expected, and what to do."""

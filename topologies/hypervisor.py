@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import AbstractAsyncContextManager
 
 from control.model import Vm
 from topologies.errors import LabError
+from topologies.memory import MemoryChannel, memory_channel
 from topologies.network import LabNetwork
 
 # A fixed handle makes "filter replace" exchange the redirect's target in one step.
@@ -89,6 +91,14 @@ class Hypervisor:
     async def thaw(self, vm: str) -> None:
         """Let the guest's processes run again."""
         self._signal(vm, signal.SIGCONT)
+
+    def memory_channel(
+        self, source: str, destination: str
+    ) -> AbstractAsyncContextManager[MemoryChannel]:
+        """Open a path from one server's PF to another's, for guest memory."""
+        address = self._network.topology.server(destination).ips[0].partition("/")[0]
+        pids = [self._network.node(name).pid for name in (source, destination)]
+        return memory_channel(pids[0], pids[1], address)
 
     def _signal(self, vm: str, number: signal.Signals) -> None:
         """Signal every process in the guest's namespace except Mininet's shell for it."""

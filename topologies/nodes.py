@@ -143,15 +143,12 @@ class Nic(Switch):
 def require_free_port(name: str, port: int) -> None:
     """Raise LabError if something listens on 127.0.0.1:port already."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise LabError(
                 f"port {port}, where {name} should serve P4Runtime, is taken by another process "
                 f"(see: ss -ltnp sport = :{port}); end that process, or give the lab other ports "
                 "with --p4runtime-port N."
-            ) from None
+            )
 
 
 def _tail(path: Path, lines: int = 5) -> str:

@@ -13,6 +13,7 @@ import ctypes
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -79,12 +80,13 @@ class RunDirectory:
 
         Raises LabError if another lab holds the lock.
         """
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = _lock(self.path / "lock")
         removed = self.clean()
         self.instance = uuid.uuid4().hex
         os.environ[MARK] = self.instance
-        self.logs.mkdir(exist_ok=True)
+        shutil.rmtree(self.logs, ignore_errors=True)
+        self.logs.mkdir()
         (self.path / "ns").mkdir(exist_ok=True)
         self._journal = (self.path / "journal").open("w", encoding="utf-8")
         self._record({"instance": self.instance})

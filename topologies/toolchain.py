@@ -160,6 +160,6 @@ class SwitchOptions:
         for port, interface in sorted(self.ports.items()):
             words += ["-i", f"{port}@{interface}"]
         words += ["--thrift-port", str(self.thrift_port)]
-        words += ["--log-file", str(self.log), "--log-level", "warn"]
+        words += ["--log-file", str(self.log), "--log-level", "warn", "--log-flush"]
         words += ["--", "--grpc-server-addr", f"127.0.0.1:{self.grpc_port}"]
         return [*words, "--cpu-port", str(CPU_PORT), "--drop-port", str(DROP_PORT)]

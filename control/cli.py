@@ -1,0 +1,246 @@
+"""The ``lab`` command: the same words as at the lab's prompt, from any terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from control.client import Client
+from control.errors import ControlError
+from control.events import Event
+from control.migration.report import MigrationReport
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Look at and change the running lab."
+)
+acl_app = typer.Typer(no_args_is_help=True, help="Filters on VMs' traffic.")
+app.add_typer(acl_app, name="acl")
+
+
+def main() -> None:
+    """Run the command line; an error is one paragraph and exit status 1."""
+    try:
+        app()
+    except ControlError as error:
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        sys.exit(1)
+
+
+def run_words(words: list[str]) -> None:
+    """Run one command line within this process, as the lab's prompt does."""
+    try:
+        app(words, standalone_mode=False, prog_name="")
+    except ControlError as error:
+        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's usage errors have it
+            raise
+        Console(stderr=True).print(f"[red]error:[/] {error.format_message()}", highlight=False)
+    except SystemExit:
+        pass
+
+
+def _table(title: str, columns: dict[str, Callable[[dict[str, Any]], object]], rows: Any) -> None:
+    """Print rows as a table; numbers to the right."""
+    table = Table(title=title, title_justify="left")
+    for name, show in columns.items():
+        numeric = bool(rows) and all(isinstance(show(row), int) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(str(show(row)) for show in columns.values()))
+    Console().print(table)
+
+
+@app.command()
+def servers() -> None:
+    """Servers, their NIC and the VMs on them."""
+    with Client() as client:
+        _table(
+            "servers",
+            {
+                "server": lambda r: r["server"],
+                "NIC": lambda r: r["nic"],
+                "addresses": lambda r: ", ".join(r["ips"]),
+                "VFs": lambda r: r["vfs"],
+                "free": lambda r: r["free_vfs"],
+                "VMs": lambda r: ", ".join(r["vms"]),
+            },
+            client.get("/servers"),
+        )
+
+
+@app.command()
+def nics() -> None:
+    """NICs and their P4Runtime sessions."""
+    with Client() as client:
+        _table(
+            "NICs",
+            {
+                "NIC": lambda r: r["nic"],
+                "server": lambda r: r["server"],
+                "P4Runtime": lambda r: r["address"],
+                "device": lambda r: r["device_id"],
+                "state": lambda r: "up" if r["up"] else "DOWN",
+                "entries": lambda r: r["entries"],
+                "sessions": lambda r: r["sessions"],
+            },
+            client.get("/nics"),
+        )
+
+
+@app.command()
+def vms() -> None:
+    """VMs, where they are and their addresses."""
+    with Client() as client:
+        _table(
+            "VMs",
+            {
+                "VM": lambda r: r["name"],
+                "server": lambda r: r["server"],
+                "NIC": lambda r: r["nic"],
+                "VF": lambda r: r["vf"],
+                "MAC": lambda r: r["mac"],
+                "addresses": lambda r: ", ".join(r["ips"]),
+                "network": lambda r: r["network"],
+                "model": lambda r: r["model"],
+            },
+            client.get("/vms"),
+        )
+
+
+@app.command()
+def stats(vm: Annotated[str | None, typer.Argument(help="Only this VM.")] = None) -> None:
+    """Traffic and drops by VM, as the guest sees them."""
+    with Client() as client:
+        rows = client.get("/stats", vm=vm)
+    _table(
+        "traffic",
+        {
+            "port": lambda r: r["port"],
+            "NIC": lambda r: r["nic"],
+            "tx packets": lambda r: r["tx_packets"],
+            "tx bytes": lambda r: r["tx_bytes"],
+            "rx packets": lambda r: r["rx_packets"],
+            "rx bytes": lambda r: r["rx_bytes"],
+            "rx mcast": lambda r: r["rx_multicast"],
+            "rx bcast": lambda r: r["rx_broadcast"],
+            "dropped": lambda r: sum(r["drops"].values()),
+        },
+        rows,
+    )
+    drops = [
+        {"port": r["port"], "nic": r["nic"], "reason": reason, "packets": packets}
+        for r in rows
+        for reason, packets in r["drops"].items()
+    ]
+    if drops:
+        names = ("port", "nic", "reason", "packets")
+        _table("drops", {name: itemgetter(name) for name in names}, drops)
+
+
+@app.command()
+def migrate(vm: str, server: str) -> None:
+    """Move a running VM to another server."""
+    console = Console()
+    with Client() as client, console.status(f"migrating {vm} to {server}"):
+        for item in client.stream("POST", "/migrations", {"vm": vm, "server": server}):
+            if "report" in item:
+                console.print(MigrationReport.from_dict(item["report"]).table())
+
+
+@app.command()
+def trace(state: Annotated[str, typer.Argument(help="on or off")]) -> None:
+    """Show table writes, packet-ins and NIC events at the lab's prompt, or stop it."""
+    if state not in ("on", "off"):
+        raise ControlError(f"trace {state} is unknown; say: trace on, or: trace off")
+    with Client() as client:
+        client.put("/trace", {"on": state == "on"})
+    Console().print(f"trace is {state}")
+
+
+@app.command()
+def events(follow: Annotated[bool, typer.Option("--follow", "-f")] = False) -> None:
+    """Print what happened in the lab lately; with --follow, also what happens next."""
+    console = Console()
+    with Client() as client:
+        for item in client.stream("GET", "/events", follow=follow):
+            console.print(Event(**item).line(), highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def state() -> None:
+    """Print the desired state as YAML."""
+    with Client() as client:
+        sys.stdout.write(client.get("/state"))
+
+
+@app.command(hidden=True)
+def endpoint(nic: str) -> None:
+    """Print the options with which p4runtime-shell reaches a NIC."""
+    with Client() as client:
+        where = client.get(f"/nics/{nic}/endpoint")
+    sys.stdout.write(
+        f"--grpc-addr {where['address']} --device-id {where['device_id']} --election-id 0,1\n"
+    )
+
+
+@acl_app.command("list")
+def acl_list() -> None:
+    """Rules, highest priority first."""
+    with Client() as client:
+        rows = client.get("/acl")
+    names = {
+        "name": "name",
+        "VM": "vm",
+        "direction": "direction",
+        "action": "action",
+        "protocol": "protocol",
+        "from": "src",
+        "ports from": "src_ports",
+        "to": "dst",
+        "ports to": "dst_ports",
+        "priority": "priority",
+    }
+    shown = [{key: "any" if row[key] is None else row[key] for key in row} for row in rows]
+    _table("ACL", {title: itemgetter(key) for title, key in names.items()}, shown)
+
+
+@acl_app.command("add")
+def acl_add(
+    vm: Annotated[str, typer.Argument(help="VM whose traffic is filtered.")],
+    action: Annotated[str, typer.Argument(help="allow or deny")],
+    protocol: Annotated[str, typer.Argument(help="any, tcp, udp, icmp, icmpv6")] = "any",
+    direction: Annotated[str, typer.Option(help="in: towards the VM; out: from it")] = "in",
+    src: Annotated[str | None, typer.Option("--from", help="prefix or VM")] = None,
+    dst: Annotated[str | None, typer.Option("--to", help="prefix or VM")] = None,
+    sport: Annotated[str | None, typer.Option(help="port or range: 80, 8000-8999")] = None,
+    dport: Annotated[str | None, typer.Option(help="port or range: 80, 8000-8999")] = None,
+    priority: Annotated[int, typer.Option(help="higher wins")] = 1000,
+    name: Annotated[str | None, typer.Option(help="default: r1, r2, ...")] = None,
+) -> None:
+    """Add a rule: acl add vm3 deny icmp --from vm1."""
+    rule = {
+        "name": name, "vm": vm, "action": action, "protocol": protocol, "direction": direction,
+        "src": src, "dst": dst, "src_ports": sport, "dst_ports": dport, "priority": priority,
+    }  # fmt: skip
+    with Client() as client:
+        added = client.post("/acl", rule)
+    Console().print(f"rule {added['name']} added")
+
+
+@acl_app.command("del")
+def acl_del(name: str) -> None:
+    """Remove a rule by name."""
+    with Client() as client:
+        client.delete(f"/acl/{name}")
+    Console().print(f"rule {name} removed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""A client of the control API: what the ``lab`` command and the lab's prompt talk through."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from control.errors import ControlError
+
+
+def default_socket() -> Path:
+    """The control socket of this machine's lab."""
+    return Path(os.environ.get("P4NIC_LAB_RUN", "/run/p4nic-lab")) / "control.sock"
+
+
+class Client:
+    """Calls the control API. Every failure is a ControlError with the controller's own words."""
+
+    def __init__(self, socket: Path | None = None) -> None:
+        self._socket = socket or default_socket()
+        transport = httpx.HTTPTransport(uds=str(self._socket))
+        self._http = httpx.Client(transport=transport, base_url="http://lab", timeout=60)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Look something up."""
+        given = {key: value for key, value in query.items() if value is not None}
+        return self._call("GET", path, params=given)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Create something."""
+        return self._call("POST", path, json=body)
+
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        """Set something."""
+        return self._call("PUT", path, json=body)
+
+    def delete(self, path: str) -> Any:
+        """Remove something."""
+        return self._call("DELETE", path)
+
+    def stream(
+        self, method: str, path: str, body: dict[str, Any] | None = None, **query: Any
+    ) -> Iterator[dict[str, Any]]:
+        """JSON objects as the controller sends them; an ``error`` among them is raised."""
+        try:
+            request = self._http.stream(method, path, json=body, params=query, timeout=None)
+            with request as response:
+                if response.is_error:
+                    response.read()
+                    raise ControlError(_reason(response))
+                for line in response.iter_lines():
+                    item = json.loads(line)
+                    if "error" in item:
+                        raise ControlError(item["error"])
+                    yield item
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
+
+    def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
+        if response.is_error:
+            raise ControlError(_reason(response))
+        if response.headers["content-type"].startswith("application/json"):
+            return response.json()
+        return response.text
+
+    def _unreachable(self, error: httpx.TransportError) -> ControlError:
+        return ControlError(f"no lab answers at {self._socket} ({error}); start one with: make run")
+
+
+def _reason(response: httpx.Response) -> str:
+    """What the controller says about a refused request."""
+    try:
+        body = response.json()
+    except ValueError:
+        return f"the controller failed ({response.status_code}); see the lab's log."
+    if "error" in body:
+        return str(body["error"])
+    return f"the controller refused the request: {body.get('detail', body)}"

@@ -1,0 +1,295 @@
+"""All P4 NICs of a lab: desired state compiled, differences written, restarts reconciled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import finsy
+from finsy.proto import p4r
+
+from control.counters import port_stats
+from control.errors import ControlError, NicDownError
+from control.events import EventBus
+from control.model import DesiredState, Placement
+from control.nic import Nic, Pipeline, Step
+from control.plane import NicStatus, PortStats
+from control.policy import compile_nic, placements_of
+from control.policy.reasons import PORT_VF0, PuntReason, TrafficClass, traffic_index
+from control.store import STATE, Store
+
+LOG = logging.getLogger(__name__)
+CONNECTION_TABLES = frozenset({"connection_v4_table", "connection_v6_table"})
+
+PacketHandler = Callable[[str, finsy.P4PacketIn], Awaitable[None]]
+HeldHandler = Callable[[str, bytes, int], Awaitable[None]]
+Placements = Mapping[str, Sequence[Placement]]
+Plan = Mapping[str, Step]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where one NIC serves P4Runtime."""
+
+    nic: str
+    address: str
+    device_id: int
+
+
+class Fabric:
+    """Owns one session task per NIC and the desired state. Implements ``Plane``.
+
+    Whoever changes entries holds ``lock``: policy changes, reconciliations, migrations.
+    """
+
+    def __init__(
+        self, endpoints: Sequence[Endpoint], pipeline: Pipeline, store: Store, bus: EventBus
+    ) -> None:
+        self.bus = bus
+        self.lock = asyncio.Lock()
+        self.placements: dict[str, tuple[Placement, ...]] = {}
+        self._store = store
+        self._state: DesiredState | None = None
+        self._nics = {
+            end.nic: Nic(end.nic, end.address, end.device_id, pipeline, keep=CONNECTION_TABLES)
+            for end in endpoints
+        }
+        self._tags: dict[str, Mapping[str, int]] = {}
+        self._entries: dict[str, int] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._handlers: dict[int, list[PacketHandler]] = {}
+
+    @property
+    def state(self) -> DesiredState:
+        """The desired state at present."""
+        if self._state is None:
+            raise ControlError("the controller has not been started.")
+        return self._state
+
+    @property
+    def nic_names(self) -> list[str]:
+        """All NICs, in the state's order."""
+        return list(self._nics)
+
+    def nic(self, name: str) -> Nic:
+        """The session with a NIC; ControlError if there is no such NIC."""
+        try:
+            return self._nics[name]
+        except KeyError:
+            known = ", ".join(self._nics)
+            raise ControlError(f"there is no NIC {name!r}; known: {known}.") from None
+
+    # life cycle
+
+    async def start(self, state: DesiredState) -> None:
+        """Take up a desired state and begin connecting to every NIC."""
+        self._adopt(state)
+        for nic in self._nics.values():
+            task = asyncio.create_task(nic.run(self._on_up), name=f"nic {nic.name}")
+            self._tasks.append(task)
+
+    async def stop(self) -> None:
+        """End all sessions and wait for their tasks."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def wait_ready(self, timeout: float) -> None:
+        """Wait until every NIC is programmed; ControlError with the NICs' last words if not."""
+        ready = asyncio.gather(*(nic.wait_up() for nic in self._nics.values()))
+        failed = [asyncio.ensure_future(nic.wait_failed()) for nic in self._nics.values()]
+        await asyncio.wait([ready, *failed], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        is_ready = ready.done()
+        await _cancel(ready, *failed)
+        if is_ready:
+            return
+        down = [nic for nic in self._nics.values() if not nic.is_up]
+        reasons = "; ".join(nic.last_error or f"nothing listens at {nic.address}" for nic in down)
+        names = ", ".join(nic.name for nic in down)
+        raise ControlError(f"{names} cannot be programmed: {reasons}")
+
+    async def _on_up(self, nic: Nic) -> None:
+        """A session begins: program the NIC, and take its packets until the session ends."""
+        again = " again" if nic.sessions > 1 else ""
+        self.bus.emit("nic", nic.name, f"connected{again} at {nic.address}")
+        async with self.lock:
+            await self._program(nic)
+        task = asyncio.create_task(self._take_packets(nic), name=f"packets {nic.name}")
+        nic.at_end_of_session(task.cancel)
+
+    # desired state
+
+    def _adopt(self, state: DesiredState) -> None:
+        """Take a state as the present one, with every VM where it puts it."""
+        self._state = state
+        self.placements = {p.vm: (p,) for p in placements_of(state)}
+
+    async def change(self, state: DesiredState) -> None:
+        """Program a new state everywhere and save it; see ``Plane.change``."""
+        async with self.lock:
+            before, placements = self.state, self.placements
+            self._state = state
+            self.placements = {p.vm: placements.get(p.vm, (p,)) for p in placements_of(state)}
+            try:
+                await self.program()
+            except ControlError:
+                self._state, self.placements = before, placements
+                await self.program()
+                raise
+            self.save()
+
+    def move(self, vm: str, server: str, vf: int) -> None:
+        """Note in the desired state that a VM runs elsewhere, and save it; writes no entries."""
+        moved = self.state.vm(vm).model_copy(update={"server": server, "vf": vf})
+        vms = [moved if other.name == vm else other for other in self.state.vms]
+        self._state = self.state.model_copy(update={"vms": vms})
+        self.save()
+
+    def save(self) -> None:
+        """Store the desired state."""
+        self._store.save(STATE, self.state.model_dump(mode="json"))
+
+    # programming
+
+    async def program(self, nics: Iterable[str] | None = None) -> None:
+        """Bring NICs (default: all) up to date; those that are down follow when they are back.
+
+        The caller holds ``lock``.
+        """
+        names = self.nic_names if nics is None else nics
+        connected = [nic for nic in map(self.nic, names) if nic.is_up]
+        results = await asyncio.gather(
+            *(self._program(nic) for nic in connected), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, NicDownError):
+                LOG.warning("%s", result)
+            elif isinstance(result, BaseException):
+                raise result
+
+    async def _program(self, nic: Nic) -> None:
+        """Write what differs between what one NIC holds and what it should hold."""
+        difference = await nic.reconcile(self._compile(nic, self.placements))
+        self._report(nic, Step(difference, {}))
+
+    def _compile(self, nic: Nic, placements: Placements) -> list[p4r.Entity]:
+        """The entities that a NIC should hold with the VMs placed so."""
+        everyone = [place for places in placements.values() for place in places]
+        tags = self._tags.get(nic.name)
+        try:
+            program = compile_nic(self.state, nic.name, everyone, tags=tags)
+        except ValueError as error:
+            raise ControlError(str(error)) from None
+        entities = nic.encoder.program(program)
+        self._tags[nic.name] = program.tags
+        self._entries[nic.name] = len(entities)
+        return entities
+
+    def plan(
+        self, placements: Placements, after: Plan | None = None, nics: Iterable[str] | None = None
+    ) -> Plan:
+        """What is to be written, by NIC, when some VMs' placements change (``after`` a plan).
+
+        Nothing is read or written. Raises NicDownError if one of ``nics`` (default: all) is not
+        connected.
+        """
+        everyone = {**self.placements, **placements}
+        sessions = self._nics.values() if nics is None else [self.nic(name) for name in nics]
+        return {
+            nic.name: nic.step(self._compile(nic, everyone), after[nic.name] if after else None)
+            for nic in sessions
+        }
+
+    async def execute(self, nic: str, step: Step) -> None:
+        """Write one NIC's part of a plan. The caller holds ``lock`` and sets ``placements``."""
+        session = self.nic(nic)
+        await session.execute(step)
+        self._report(session, step)
+
+    def _report(self, nic: Nic, step: Step) -> None:
+        """Tell the event bus what was written."""
+        if step.difference:
+            self.bus.emit("nic", nic.name, f"wrote {step.difference}")
+        for update in step.difference.updates:
+            self.bus.emit("write", nic.name, nic.encoder.describe(update))
+
+    def status(self) -> list[NicStatus]:
+        """Every NIC, in the state's order."""
+        return [
+            NicStatus(
+                nic=nic.name,
+                address=nic.address,
+                device_id=nic.device_id,
+                up=nic.is_up,
+                entries=self._entries.get(nic.name, 0),
+                sessions=nic.sessions,
+            )
+            for nic in self._nics.values()
+        ]
+
+    # packets and counters
+
+    @contextlib.contextmanager
+    def on_packet(self, reason: int, handler: PacketHandler) -> Iterator[None]:
+        """Call ``handler`` with each packet that a NIC sends up for ``reason``."""
+        handlers = self._handlers.setdefault(reason, [])
+        handlers.append(handler)
+        try:
+            yield
+        finally:
+            handlers.remove(handler)
+
+    @contextlib.contextmanager
+    def holding(self, vm: str, handler: HeldHandler) -> Iterator[None]:
+        """Call ``handler`` with NIC, frame and network of each frame held for a VM."""
+
+        async def held(nic: str, packet: finsy.P4PacketIn) -> None:
+            place = (nic, int(packet["destination_port"]) - PORT_VF0)
+            if place in {(p.nic, p.vf) for p in self.placements.get(vm, ())}:
+                await handler(nic, packet.payload, int(packet["network"]))
+
+        with self.on_packet(PuntReason.HELD, held):
+            yield
+
+    async def _take_packets(self, nic: Nic) -> None:
+        """Hand packet-ins to the handlers until cancelled."""
+        async for packet in nic.packets():
+            reason = int(packet["reason"])
+            port, size = packet["ingress_port"], len(packet.payload)
+            words = _punt_words(reason)
+            self.bus.emit("packet_in", nic.name, f"{size} bytes from port {port}: {words}")
+            for handler in list(self._handlers.get(reason, ())):
+                try:
+                    await handler(nic.name, packet)
+                except ControlError as error:
+                    LOG.warning("%s: packet-in (%s) not handled: %s", nic.name, words, error)
+
+    async def port_stats(self, nic: str, ports: Sequence[int]) -> dict[int, PortStats]:
+        """Counters of some ports of one NIC, as the guest behind the port sees them."""
+        return await port_stats(self.nic(nic), ports)
+
+    async def frames_to(self, nic: str, port: int) -> int:
+        """Frames that a NIC has sent to a port since it started."""
+        cells = [traffic_index(port, cls) for cls in TrafficClass]
+        counted = await self.nic(nic).read_counter("to_port_counter", cells)
+        return sum(packets for packets, _ in counted.values())
+
+
+async def _cancel(*futures: asyncio.Future[Any]) -> None:
+    """Cancel futures and wait for them."""
+    for future in futures:
+        future.cancel()
+    await asyncio.gather(*futures, return_exceptions=True)
+
+
+def _punt_words(reason: int) -> str:
+    """A packet-in's reason in words."""
+    try:
+        return PuntReason(reason).name.lower().replace("_", " ")
+    except ValueError:
+        return f"reason {reason}"

@@ -1,0 +1,66 @@
+"""What the controller asks of a data plane, whatever it is made of: P4 NICs, or an Open vSwitch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from control.model import DesiredState
+
+
+@dataclass(frozen=True)
+class NicStatus:
+    """One NIC as the operator sees it."""
+
+    nic: str
+    address: str
+    device_id: int
+    up: bool
+    entries: int
+    sessions: int
+
+
+@dataclass
+class PortStats:
+    """Counters of one port since its NIC started. ``rx``/``tx`` as the guest sees them."""
+
+    rx_packets: int = 0
+    rx_bytes: int = 0
+    rx_multicast: int = 0
+    rx_broadcast: int = 0
+    tx_packets: int = 0
+    tx_bytes: int = 0
+    tx_multicast: int = 0
+    tx_broadcast: int = 0
+    drops: dict[str, int] = field(default_factory=dict)
+
+
+class Plane(Protocol):
+    """Programs the NICs (or what stands in for them) of one lab from its desired state."""
+
+    @property
+    def state(self) -> DesiredState:
+        """The desired state at present."""
+
+    async def start(self, state: DesiredState) -> None:
+        """Take up a desired state and begin connecting; returns at once."""
+
+    async def stop(self) -> None:
+        """End all sessions and tasks, and wait for them."""
+
+    async def wait_ready(self, timeout: float) -> None:
+        """Wait until every NIC is connected and programmed; ControlError after ``timeout`` s."""
+
+    async def change(self, state: DesiredState) -> None:
+        """Make all NICs hold what a new state asks for, and save it.
+
+        A NIC that is down gets it when it comes back. If a NIC refuses, the old state is put back
+        everywhere and its NicError raised.
+        """
+
+    def status(self) -> list[NicStatus]:
+        """Every NIC, in the state's order."""
+
+    async def port_stats(self, nic: str, ports: Sequence[int]) -> dict[int, PortStats]:
+        """Counters of some ports of one NIC."""

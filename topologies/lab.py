@@ -1,0 +1,212 @@
+"""The lab as a whole: the one place where the network and its controller are put together."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from control.api import ApiServer
+from control.client import Client
+from control.events import EventBus
+from control.service import Controller
+from control.store import Store
+from topologies.errors import LabError
+from topologies.hypervisor import Hypervisor
+from topologies.loader import load
+from topologies.loop import LoopThread
+from topologies.machine import Machine
+from topologies.network import LabNetwork, Ports
+from topologies.planes import plane
+from topologies.rundir import Removed, RunDirectory
+from topologies.spec import Topology
+from topologies.toolchain import (
+    Choice,
+    Program,
+    choose_compiler,
+    choose_target,
+    compile_program,
+    require_c_compiler,
+)
+from topologies.watchdog import Watchdog
+
+READY_S = 30.0
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a lab is started; the defaults are those of ``make run``."""
+
+    target: str = "auto"
+    compiler: str = "auto"
+    plane: str = "hybrid"
+    program: Path | None = None
+    run_dir: Path | None = None
+    ports: Ports = field(default_factory=Ports)
+    resume: bool = False
+
+
+class Lab:
+    """A running lab. Use as a context manager, from one thread.
+
+    ``with Lab("two_servers") as lab: lab.vm("vm1").pings(lab.vm("vm3").ip)``
+    """
+
+    def __init__(self, topology: str | Topology, options: Options | None = None) -> None:
+        self.options = options or Options()
+        self.topology = load(topology) if isinstance(topology, str) else topology
+        self.target: Choice = choose_target(self.options.target)
+        self.compiler: Choice = choose_compiler(self.options.compiler)
+        self.rundir = RunDirectory(self.options.run_dir)
+        self.bus = EventBus()
+        self.removed = Removed()
+        self._closing: list[Callable[[], object]] = []
+        self._network: LabNetwork | None = None
+        self._controller: Controller | None = None
+        self._loop: LoopThread | None = None
+
+    # life cycle
+
+    def start(self, progress: Callable[[str], None] = lambda _: None) -> Lab:
+        """Bring everything up; on failure nothing is left behind. Raises LabError, ControlError."""
+        if os.geteuid() != 0:
+            raise LabError(
+                "the lab makes network namespaces and interfaces, which only root may do; "
+                "run it as root: sudo make run"
+            )
+        if self.target.name == "native":
+            require_c_compiler()
+        try:
+            self._start(progress)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self, progress: Callable[[str], None]) -> None:
+        self.removed = self.rundir.acquire()
+        self._closing.append(self.rundir.release)
+        self._log_to_file()
+        kit = plane(self.options.plane)
+        source = self.options.program or kit.source
+        with ThreadPoolExecutor(1) as pool:
+            progress(f"compiling {source.name} and wiring {self.topology.name}")
+            compiling = pool.submit(compile_program, source, self.compiler.name)
+            self._build()
+            program = compiling.result()
+        progress("programming the NICs")
+        self._loop = LoopThread("controller")
+        self._closing.append(self._loop.stop)
+        self._loop.run(self._control(program))
+
+    def _build(self) -> None:
+        """Create the network; from here on it must be stopped."""
+        self._network = LabNetwork(self.topology, self.target.name, self.rundir, self.options.ports)
+        self._closing.append(self._network.stop)
+        self._network.build()
+
+    async def _control(self, program: Program) -> None:
+        """Start the controller, its API and the watchdog, in the controller's loop."""
+        store = self._store()
+        hypervisor = Hypervisor(self.network)
+        fabric = plane(self.options.plane).controller(self.network, program, store, self.bus)
+        controller = Controller(fabric, hypervisor, store, self.describe())
+        self._controller = controller
+        self._close_async(controller.stop)
+        watchdog = Watchdog(self.network.nics.values(), self.bus)
+        watchdog.start()
+        self._close_async(watchdog.stop)
+        await hypervisor.prepare()
+        await controller.start(self.topology.state(), READY_S)
+        server = ApiServer(controller, self.rundir.socket)
+        await server.start()
+        self._close_async(server.stop)
+
+    def _store(self) -> Store:
+        """The state file; a new one unless the last lab's state is to be taken up."""
+        database = self.rundir.path / "state.db"
+        if not self.options.resume:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{database}{suffix}").unlink(missing_ok=True)
+        return Store(database)
+
+    def _close_async(self, stop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a coroutine function at the end, in the controller's loop."""
+        self._closing.append(lambda: self.run(stop()))
+
+    def _log_to_file(self) -> None:
+        """Send all logging to the run directory, none to the terminal."""
+        handler = logging.FileHandler(self.rundir.logs / "lab.log")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root = logging.getLogger()
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+
+        def remove() -> None:
+            root.removeHandler(handler)
+            handler.close()
+
+        self._closing.append(remove)
+
+    def stop(self) -> None:
+        """Take everything down, in reverse order; a failure does not keep the rest from it."""
+        while self._closing:
+            close = self._closing.pop()
+            try:
+                close()
+            except Exception:
+                logging.getLogger(__name__).exception("while stopping the lab")
+
+    def __enter__(self) -> Lab:
+        return self.start()
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    # parts
+
+    @property
+    def network(self) -> LabNetwork:
+        """The Mininet network."""
+        if self._network is None:
+            raise LabError("the lab has not been started")
+        return self._network
+
+    @property
+    def controller(self) -> Controller:
+        """The controller; its coroutines go through ``run``."""
+        if self._controller is None:
+            raise LabError("the lab has not been started")
+        return self._controller
+
+    def run(self, work: Coroutine[Any, Any, _T], timeout: float | None = None) -> _T:
+        """Run a coroutine in the controller's loop and wait for its result."""
+        if self._loop is None:
+            work.close()
+            raise LabError("the lab has not been started")
+        return self._loop.run(work, timeout)
+
+    def client(self) -> Client:
+        """A client of the control API."""
+        return Client(self.rundir.socket)
+
+    def vm(self, name: str) -> Machine:
+        """A VM by name."""
+        return Machine(self.network.node(name))
+
+    def server(self, name: str) -> Machine:
+        """A server by name."""
+        return Machine(self.network.node(name))
+
+    def describe(self) -> str:
+        """Topology and tools, with why they were chosen, in one line."""
+        target, compiler = self.target, self.compiler
+        return (
+            f"{self.topology.name}: {self.topology.description}; "
+            f"switch {target.name} ({target.reason}), compiler {compiler.name} ({compiler.reason})"
+        )

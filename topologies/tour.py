@@ -1,0 +1,237 @@
+"""The tour: what the lab can do, shown step by step on real traffic, each step checked."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+
+from rich.console import Console
+from rich.table import Table
+
+from control.errors import ControlError
+from topologies.errors import LabError
+from topologies.lab import Lab
+from topologies.machine import Machine
+
+GUEST = str(Path(__file__).with_name("guest.py"))
+FORGED_MAC = "02:de:ad:be:ef:00"
+FORGED = 10
+TEST_PORT = 5001
+DOWNLOAD_S = 4.0
+GAP_LIMIT_MS = 1000.0
+SETTLE_S = 5.0
+
+
+class StepFailed(Exception):
+    """A step saw something else than it should have."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One step's outcome for the table."""
+
+    name: str
+    passed: bool
+    detail: str
+    seconds: float
+
+
+class Tour:
+    """Walks a lab of at least two VMs on one server, and one on another."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        vms = lab.controller.state.vms
+        first = vms[0].server
+        local = [vm.name for vm in vms if vm.server == first]
+        remote = [vm.name for vm in vms if vm.server != first]
+        if len(local) < 2:
+            raise LabError("the tour needs two VMs on the first server of the topology")
+        self.a, self.b = lab.vm(local[0]), lab.vm(local[1])
+        self.far = lab.vm(remote[0]) if remote else None
+        self.home = first
+
+    def steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Names and functions of the steps that this topology allows, in order."""
+        a, b, far = self.a, self.b, self.far
+        yield f"ping {a.name} → {b.name}, through one NIC", lambda: self.ping(a, b)
+        if far is not None:
+            yield f"ping {a.name} → {far.name}, across servers", lambda: self.ping(a, far)
+        yield "ACL denies, then lets through again", self.acl
+        yield "forged source MAC dropped and counted", self.forged_mac
+        yield f"TCP {a.name} → {b.name}, through one NIC", lambda: self.throughput(a, b)
+        if far is not None:
+            yield f"TCP {a.name} → {far.name}, across servers", lambda: self.throughput(a, far)
+            yield f"live migration of {b.name} under a download", self.migration
+        yield "counters", self.counters
+
+    # the steps: each returns a detail for the table or raises StepFailed
+
+    def ping(self, source: Machine, target: Machine) -> str:
+        """Every echo request is answered."""
+        answered = source.pings(target.ip, count=5)
+        _expect(answered == 5, f"{answered} of 5 echo requests answered")
+        return "5 of 5 answered"
+
+    def acl(self) -> str:
+        """A deny rule stops ping at once, and its removal lets it through at once."""
+        rule = {"vm": self.b.name, "action": "deny", "protocol": "icmp", "src": self.a.name}
+        name = self.lab.run(self.lab.controller.acl_add(rule))
+        try:
+            denied = self.a.pings(self.b.ip, count=3, wait=0.3)
+        finally:
+            self.lab.run(self.lab.controller.acl_delete(name))
+        allowed = self.a.pings(self.b.ip, count=3)
+        _expect(denied == 0, f"{denied} of 3 echo requests passed the rule")
+        _expect(allowed == 3, f"{allowed} of 3 answered after its removal")
+        return "0 of 3 answered with the rule, 3 of 3 without"
+
+    def forged_mac(self) -> str:
+        """Frames with a source MAC that is not the VF's do not arrive, and are counted."""
+        before = self._spoofed(self.a)
+        python = sys.executable
+        listening = [python, GUEST, "listen", "eth0", FORGED_MAC, "1.0"]
+        with self._ready(self.b, listening) as listener:
+            forging = ["forge", "eth0", FORGED_MAC, self.b.mac, str(FORGED)]
+            self.a.run([python, GUEST, *forging], check=True)
+            output, _ = listener.communicate(timeout=10)
+        arrived = int(output)
+        _expect(arrived == 0, f"{arrived} forged frames arrived")
+        counted = _until(lambda: self._spoofed(self.a) - before, FORGED)
+        _expect(counted == FORGED, f"{counted} of {FORGED} drops counted")
+        return f"0 of {FORGED} arrived, {counted} counted as forged"
+
+    def throughput(self, source: Machine, target: Machine) -> str:
+        """iperf3 for two seconds."""
+        with self._ready(target, ["iperf3", "-s", "-1", "--forceflush"]):
+            command = ["iperf3", "-c", target.ip, "-t", "2", "-J"]
+            report = json.loads(source.run(command, timeout=20).stdout)
+        _expect("error" not in report, str(report.get("error")))
+        rate = report["end"]["sum_received"]["bits_per_second"]
+        _expect(rate > 1e6, f"only {rate / 1e6:.1f} Mb/s")
+        return f"{rate / 1e9:.2f} Gb/s"
+
+    def migration(self) -> str:
+        """A VM that downloads from another moves; the download goes on."""
+        other = next(s.name for s in self.lab.controller.state.servers if s.name != self.home)
+        python = sys.executable
+        command = [python, GUEST, "download", self.a.ip, str(TEST_PORT), str(DOWNLOAD_S)]
+        with (
+            self._ready(self.a, [python, GUEST, "serve", str(TEST_PORT)]),
+            self._ready(self.b, command) as download,
+        ):
+            self._receiving(self.b)
+            migrated = self._migrate(self.b.name, other)
+            output, _ = download.communicate(timeout=DOWNLOAD_S + 20)
+        report = json.loads(output)
+        _expect(not report["error"], f"the download broke: {report['error']}")
+        _expect(report["seconds"] >= DOWNLOAD_S, "the download ended early")
+        _expect(report["gap_ms"] < GAP_LIMIT_MS, f"a gap of {report['gap_ms']:.0f} ms")
+        where = self.lab.controller.vm(self.b.name).server
+        _expect(where == other, f"{self.b.name} is on {where}, not on {other}")
+        rate = report["bytes"] * 8 / report["seconds"] / 1e9
+        return (
+            f"moved in {migrated:.0f} ms, longest gap in the download {report['gap_ms']:.1f} ms, "
+            f"{rate:.2f} Gb/s"
+        )
+
+    def counters(self) -> str:
+        """Every VM's VF has counted traffic in both directions."""
+        rows = self.lab.run(self.lab.controller.stats())
+        machines = (self.a, self.b, *([self.far] if self.far else []))
+        by_name = {row["port"]: row for row in rows if row["port"] not in ("PF", "uplink")}
+        for machine in machines:
+            row = by_name[machine.name]
+            _expect(row["tx_packets"] > 0, f"{machine.name} has sent nothing")
+            _expect(row["rx_packets"] > 0, f"{machine.name} has received nothing")
+        packets = sum(row["tx_packets"] for row in by_name.values())
+        return f"{len(by_name)} VFs sent {packets} packets"
+
+    # helpers
+
+    def _migrate(self, vm: str, server: str) -> float:
+        """Migrate and return the milliseconds that it took."""
+
+        async def move() -> float:
+            return sum([p.milliseconds async for p in self.lab.controller.migrate(vm, server)])
+
+        return self.lab.run(move())
+
+    def _receiving(self, machine: Machine) -> None:
+        """Wait until a machine's download runs."""
+
+        def received() -> int:
+            return int(self.lab.run(self.lab.controller.stats(machine.name))[0]["rx_packets"])
+
+        before = received()
+        _expect(_until(lambda: received() - before, 200) >= 200, "the download does not start")
+
+    def _spoofed(self, machine: Machine) -> int:
+        """Frames of a VM dropped for their source MAC."""
+        row = self.lab.run(self.lab.controller.stats(machine.name))[0]
+        return sum(n for reason, n in row["drops"].items() if "forged source MAC" in reason)
+
+    @contextmanager
+    def _ready(self, machine: Machine, command: list[str]) -> Iterator[Popen[str]]:
+        """Start a program and wait for its first line; end it afterwards."""
+        with machine.popen(command) as process:
+            try:
+                if process.stdout is None or not process.stdout.readline():
+                    raise StepFailed(f"{machine.name}: {command[0]} did not start")
+                yield process
+            finally:
+                process.kill()
+
+
+def _expect(condition: bool, otherwise: str) -> None:
+    """Fail the step unless the condition holds."""
+    if not condition:
+        raise StepFailed(otherwise)
+
+
+def _until(value: Callable[[], int], wanted: int) -> int:
+    """Call ``value`` until it reaches ``wanted`` or time is up; returns the last value."""
+    deadline = time.monotonic() + SETTLE_S
+    while (now := value()) < wanted and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return now
+
+
+def run(lab: Lab, console: Console) -> bool:
+    """Walk the tour, print the table, and return whether all steps passed."""
+    results = []
+    for name, step in Tour(lab).steps():
+        began = time.monotonic()
+        with console.status(name):
+            try:
+                detail, passed = step(), True
+            except (StepFailed, LabError, ControlError) as problem:
+                detail, passed = str(problem), False
+        results.append(Result(name, passed, detail, time.monotonic() - began))
+        mark = "[green]pass[/]" if passed else "[red]FAIL[/]"
+        console.print(f"{mark} {name}: {detail}", highlight=False)
+    console.print(_table(results))
+    passed_all = all(result.passed for result in results)
+    if not passed_all:
+        console.print(f"events: {lab.rundir.logs}/lab.log", highlight=False)
+    return passed_all
+
+
+def _table(results: list[Result]) -> Table:
+    """The pass/fail table."""
+    count = sum(result.passed for result in results)
+    table = Table(title=f"tour: {count} of {len(results)} steps passed", title_justify="left")
+    table.add_column("step")
+    table.add_column("")
+    table.add_column("seen")
+    table.add_column("s", justify="right")
+    for result in results:
+        mark = "[green]pass[/]" if result.passed else "[red]FAIL[/]"
+        table.add_row(result.name, mark, result.detail, f"{result.seconds:.1f}")
+    return table
