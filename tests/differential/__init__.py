@@ -1,0 +1,1 @@
+"""The same programs and packets through both compilers and both switches."""
