@@ -103,9 +103,10 @@ class Fabric:
         """Wait until every NIC is programmed; ControlError with the NICs' last words if not."""
         ready = asyncio.gather(*(nic.wait_up() for nic in self._nics.values()))
         failed = [asyncio.ensure_future(nic.wait_failed()) for nic in self._nics.values()]
-        await asyncio.wait([ready, *failed], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        waited: list[asyncio.Future[Any]] = [ready, *failed]
+        await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         is_ready = ready.done()
-        await _cancel(ready, *failed)
+        await _cancel(*waited)
         if is_ready:
             return
         down = [nic for nic in self._nics.values() if not nic.is_up]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
@@ -16,11 +15,14 @@ from control.errors import ControlError
 from topologies.errors import LabError
 from topologies.rundir import RunDirectory
 
+if TYPE_CHECKING:
+    from topologies.lab import Lab
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the lab; returns the exit status. Errors are one paragraph on standard error."""
     options = _parse(arguments)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _exit)
     try:
@@ -95,21 +97,17 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         if options.tour or not sys.stdin.isatty():
             return 0 if tour.run(lab, console) else 1
         console.print("the lab is up; help lists the words, exit ends it")
-        following = asyncio.run_coroutine_threadsafe(follow(lab, console), lab.loop)
+        unfollow = lab.spawn(_follow(lab, console))
         Prompt(lab)
-        following.cancel()
+        unfollow()
         return 0
     finally:
         with console.status("stopping"):
             lab.stop()
 
 
-async def follow(lab: object, console: Console) -> None:
+async def _follow(lab: Lab, console: Console) -> None:
     """Print events at the prompt: deaths and returns of NICs always, the rest while tracing."""
-    from topologies.lab import Lab
-
-    if not isinstance(lab, Lab):
-        raise TypeError("follow needs a Lab")
     with lab.bus.subscribe() as queue:
         while True:
             event = await queue.get()

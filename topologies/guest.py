@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import sys
 import time
@@ -27,14 +28,16 @@ def serve(port: int) -> None:
                     client.sendall(payload)
 
 
-def download(address: str, port: int, seconds: float) -> None:
-    """Receive for some time; print JSON with bytes, the longest silence, and how it ended."""
+def download(address: str, port: int) -> None:
+    """Receive until standard input ends; print JSON with bytes and the longest silence."""
     received, longest, silent_at, error = 0, 0.0, 0.0, ""
     began = last = time.monotonic()
     with socket.create_connection((address, port), timeout=10) as stream:
         print("connected", flush=True)
-        while last - began < seconds:
+        while True:
             try:
+                if sys.stdin in select.select([stream, sys.stdin], [], [])[0]:
+                    break
                 data = stream.recv(CHUNK)
             except OSError as problem:
                 error = str(problem)
@@ -85,8 +88,8 @@ def main(words: list[str]) -> None:
     match words:
         case ["serve", port]:
             serve(int(port))
-        case ["download", address, port, seconds]:
-            download(address, int(port), float(seconds))
+        case ["download", address, port]:
+            download(address, int(port))
         case ["forge", interface, source, destination, count]:
             forge(interface, source, destination, int(count))
         case ["listen", interface, source, seconds]:

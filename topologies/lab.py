@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine
@@ -190,6 +191,13 @@ class Lab:
             work.close()
             raise LabError("the lab has not been started")
         return self._loop.run(work, timeout)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        """Start a coroutine in the controller's loop; returns a function that cancels it."""
+        if self._loop is None:
+            work.close()
+            raise LabError("the lab has not been started")
+        return asyncio.run_coroutine_threadsafe(work, self._loop.loop).cancel
 
     def client(self) -> Client:
         """A client of the control API."""
