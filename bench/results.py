@@ -43,7 +43,7 @@ class Results:
             data = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise ResultsError(
-                f"cannot read {path}: {error.strerror}; run `make bench` or `make bench-quick` first."
+                f"cannot read {path}: {error.strerror}; measure first: make bench-quick."
             ) from None
         except ValueError as error:
             raise ResultsError(

@@ -1,0 +1,139 @@
+"""Traffic between machines of the lab, by well-known tools: iperf3, sockperf, trafgen."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from topologies.machine import Machine
+
+LISTEN_S = 5.0
+_IPERF_PORT = 5201
+_SOCKPERF_PORT = 11111
+
+
+class TrafficError(Exception):
+    """A traffic tool failed; the text holds its words."""
+
+
+@contextmanager
+def background(
+    machine: Machine, command: Sequence[str], port: int | None = None, *, udp: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a program in a machine during the block; waits until it listens on ``port``."""
+    process = machine.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        if port is not None:
+            _await_listener(machine, process, port, udp=udp)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _await_listener(
+    machine: Machine, process: subprocess.Popen[str], port: int, *, udp: bool
+) -> None:
+    """Wait until something in the machine's namespace has bound ``port``."""
+    tables = [Path(f"/proc/{process.pid}/net/{'udp' if udp else 'tcp'}{v}") for v in ("", "6")]
+    mark = f":{port:04X} "
+    deadline = time.monotonic() + LISTEN_S
+    while not any(mark in _local(table) for table in tables):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise TrafficError(f"{machine.name}: nothing listens on port {port} after {LISTEN_S} s")
+        time.sleep(0.01)
+
+
+def _local(table: Path) -> str:
+    """The local addresses of a /proc/net table."""
+    try:
+        lines = table.read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return ""
+    return " ".join(line.split()[1] + " " for line in lines)
+
+
+def _iperf(client: Machine, server: Machine, seconds: float, *words: str) -> dict[str, Any]:
+    """One iperf3 run; its JSON."""
+    with background(server, ["iperf3", "-s", "-1"], _IPERF_PORT):
+        result = client.run(
+            ["iperf3", "-J", "-c", server.ip, "-t", str(seconds), *words], timeout=seconds + 20
+        )
+    try:
+        report: dict[str, Any] = json.loads(result.stdout)
+    except ValueError:
+        raise TrafficError(f"iperf3 printed no report: {result.stderr.strip()}") from None
+    if "error" in report:
+        raise TrafficError(f"iperf3 {client.name} to {server.name}: {report['error']}")
+    return report
+
+
+def tcp_gbps(client: Machine, server: Machine, seconds: float, flows: int = 1) -> float:
+    """TCP throughput in Gb/s that the server received."""
+    report = _iperf(client, server, seconds, "-P", str(flows))
+    return float(report["end"]["sum_received"]["bits_per_second"]) / 1e9
+
+
+def udp_pps(client: Machine, server: Machine, seconds: float, payload: int = 18) -> float:
+    """UDP packets per second that arrived, of as many as one sender can send."""
+    report = _iperf(client, server, seconds, "-u", "-b", "0", "-l", str(payload))
+    summary = report["end"]["sum"]
+    arrived = float(summary["packets"]) - float(summary["lost_packets"])
+    return arrived / float(summary["seconds"])
+
+
+def rtt_us(client: Machine, server: Machine, seconds: float) -> list[float]:
+    """Round-trip times in microseconds of one UDP request after another."""
+    endpoint = ["-i", server.ip, "-p", str(_SOCKPERF_PORT)]
+    with (
+        tempfile.NamedTemporaryFile(suffix=".csv") as log,
+        background(server, ["sockperf", "server", *endpoint], _SOCKPERF_PORT, udp=True),
+    ):
+        command = ["sockperf", "ping-pong", *endpoint, "-t", str(max(1, round(seconds)))]
+        command += ["--full-rtt", "--full-log", log.name]
+        result = client.run(command, timeout=seconds + 20)
+        samples = _sockperf_log(Path(log.name).read_text(encoding="ascii"))
+    if not samples:
+        raise TrafficError(f"sockperf measured nothing: {result.stdout[-300:].strip()}")
+    return samples
+
+
+def _sockperf_log(text: str) -> list[float]:
+    """Round trips from sockperf's log, whose last column is microseconds."""
+    _, _, rows = text.partition("rtt(usec)\n")
+    return [float(row.rpartition(",")[2]) for row in rows.splitlines() if "," in row]
+
+
+@contextmanager
+def flood(machine: Machine, frame: str) -> Iterator[None]:
+    """Send frames made from a trafgen description as fast as one CPU can, during the block."""
+    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as config:
+        config.write(frame)
+        config.flush()
+        command = [
+            "trafgen",
+            "--dev",
+            "eth0",
+            "--conf",
+            config.name,
+            "--cpus",
+            "1",
+            "--no-sock-mem",
+        ]
+        with background(machine, command):
+            yield
+
+
+def random_flows(source: Machine, destination: Machine) -> str:
+    """A trafgen description: UDP from one VM to another, both ports random in every packet."""
+    return (
+        f"{{ eth(da={destination.mac}, sa={source.mac}) "
+        f"ipv4(sa={source.ip}, da={destination.ip}, ttl=64) "
+        "udp(sp=drnd(), dp=drnd()) fill('x', 18) }"
+    )
