@@ -43,7 +43,8 @@ def parse_as(model: type[_Model], text: str, name: str) -> _Model:
         return model.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        raise DocumentError(name, _line(data, first), _explain(first)) from None
+        place = (*first["loc"], *getattr(first.get("ctx", {}).get("error"), "path", ()))
+        raise DocumentError(name, _line(data, place), _explain(first)) from None
 
 
 def dump_document(state: DesiredState) -> str:
@@ -56,11 +57,11 @@ def dump_document(state: DesiredState) -> str:
     return out.getvalue()
 
 
-def _line(data: Any, error: ErrorDetails) -> int:
-    """Line (from 1) of the deepest part of the error's location that the document contains."""
+def _line(data: Any, place: tuple[int | str, ...]) -> int:
+    """Line (from 1) of the deepest part of ``place`` that the document contains."""
     line = 1
     node = data
-    for part in error["loc"]:
+    for part in place:
         try:
             position = node.lc.data[part]
             node = node[part]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
+from control.model.checks import check_capacity, check_references, check_unique
+from control.model.services import (
+    FloatingIp,
+    LoadBalancer,
+    Mirror,
+    Route,
+    Router,
+    SecurityGroup,
+)
 from control.model.types import (
     MAX_VFS,
     BridgeMode,
@@ -76,6 +84,9 @@ class Network(Strict):
     vlan_protocol: Literal["802.1q", "802.1ad"] = "802.1q"
     vni: Vni | None = None
     unknown: Literal["drop", "flood"] = "drop"
+    tenant: Annotated[Name | None, Field(description="networks of a tenant are routed")] = None
+    gateways: Annotated[list[Interface], Field(description="the router's addresses here")] = []
+    storm_pps: Annotated[int, Field(ge=0, description="broadcast limit per VF; 0 = none")] = 0
 
     @model_validator(mode="after")
     def _one_encapsulation(self) -> Network:
@@ -96,6 +107,11 @@ class Network(Strict):
         return REDIRECT_VNI + self.id if self.vni is None else self.vni
 
     @property
+    def tenant_name(self) -> str:
+        """The address space it belongs to: its tenant's, or its own."""
+        return self.tenant or self.name
+
+    @property
     def overlay(self) -> bool:
         """Whether frames leave the server only in tunnels."""
         return self.vni is not None
@@ -113,6 +129,7 @@ class Vm(Strict):
     model: GuestModel = "vdpa"
     memory_mib: Annotated[int, Field(ge=1, le=65536)] = 64
     spoofchk: bool = True
+    source_guard: Annotated[bool, Field(description="only its own IP addresses")] = True
     trust: bool = False
     vlan: Annotated[VlanId | None, Field(description="instead of the network's own")] = None
     vlan_protocol: Literal["802.1q", "802.1ad"] = "802.1q"
@@ -120,6 +137,9 @@ class Vm(Strict):
     max_tx_rate: Mbps = 0
     min_tx_rate: Mbps = 0
     state: LinkState = "auto"
+    groups: list[Name] = []
+    max_connections: Annotated[int, Field(ge=0, description="0 = unlimited")] = 10_000
+    max_new_connections: Annotated[int, Field(ge=0, description="per second; 0 = any")] = 5_000
 
 
 class Placement(Strict):
@@ -169,41 +189,28 @@ class DesiredState(Strict):
     nics: list[Nic]
     networks: list[Network]
     vms: list[Vm] = []
+    groups: list[SecurityGroup] = []
     acl: list[AclRule] = []
+    load_balancers: list[LoadBalancer] = []
+    routers: list[Router] = []
+    floating: list[FloatingIp] = []
+    routes: list[Route] = []
+    mirrors: list[Mirror] = []
 
     @model_validator(mode="after")
     def _consistent(self) -> DesiredState:
-        _unique("server", (s.name for s in self.servers))
-        _unique("NIC", (n.name for n in self.nics))
-        _unique("NIC id", (n.id for n in self.nics))
-        _unique("network", (n.name for n in self.networks))
-        _unique("network number", (n.id for n in self.networks))
-        _unique("VM", (v.name for v in self.vms))
-        _unique("ACL rule", (r.name for r in self.acl))
-        _unique("NIC of a server", (s.nic for s in self.servers))
-        _unique("MAC address in one network", ((v.network, v.mac) for v in self.vms))
-        _unique("VF", ((v.server, v.vf) for v in self.vms))
-        self._references()
+        check_unique(self)
+        check_references(self)
+        check_capacity(self)
         return self
 
-    def _references(self) -> None:
-        nics = {n.name: n for n in self.nics}
-        servers = {s.name: s for s in self.servers}
-        networks = {n.name for n in self.networks}
-        vms = {v.name for v in self.vms}
-        for server in self.servers:
-            _known("NIC", server.nic, nics, f"server {server.name}")
-        for vm in self.vms:
-            _known("server", vm.server, servers, f"VM {vm.name}")
-            _known("network", vm.network, networks, f"VM {vm.name}")
-            nic = nics[servers[vm.server].nic]
-            if vm.vf >= nic.vfs:
-                raise ValueError(
-                    f"VM {vm.name} wants VF {vm.vf}, but {nic.name} has VFs 0..{nic.vfs - 1}"
-                )
-        for rule in self.acl:
-            if rule.vm is not None:
-                _known("VM", rule.vm, vms, f"ACL rule {rule.name}")
+    def tenant_id(self, tenant: str) -> int:
+        """Number of an address space: the lowest of its networks' numbers; 0 if it has none."""
+        return min((n.id for n in self.networks if n.tenant_name == tenant), default=0)
+
+    def router(self, tenant: str) -> Router | None:
+        """The tenant's router, if it has one."""
+        return next((r for r in self.routers if r.tenant == tenant), None)
 
     def nic(self, name: str) -> Nic:
         """The NIC of that name; KeyError if there is none."""
@@ -240,19 +247,3 @@ def _find(items: list[_Named], name: str) -> _Named:
         if item.name == name:
             return item
     raise KeyError(name)
-
-
-def _unique(what: str, values: Iterable[object]) -> None:
-    """Refuse a value that occurs twice."""
-    seen: set[object] = set()
-    for value in values:
-        if value in seen:
-            raise ValueError(f"{what} {value} is given twice; expected once")
-        seen.add(value)
-
-
-def _known(what: str, name: str, known: Iterable[str], where: str) -> None:
-    """Refuse a reference to something that does not exist."""
-    if name not in known:
-        choices = ", ".join(sorted(known)) or "none"
-        raise ValueError(f"{where} names {what} {name!r}, which does not exist; known: {choices}")

@@ -23,6 +23,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Misplaced(ValueError):
+    """A mistake found by looking at the whole document; ``path`` leads to its place there."""
+
+    def __init__(self, message: str, *path: int | str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 def _mac(text: str) -> str:
     """Accept a unicast MAC address and return it in lower case."""
     mac = text.lower()

@@ -7,8 +7,12 @@ from collections.abc import Iterable, Mapping
 from control.model.state import DesiredState, Placement
 from control.policy.entries import NicProgram
 from control.policy.forwarding import forwarding_entries
+from control.policy.guard import guard_entries
+from control.policy.mirrors import mirror_entries, sessions
 from control.policy.networks import flood_groups, network_entries
 from control.policy.ports import port_entries
+from control.policy.rates import meters
+from control.policy.routing import routing_entries
 from control.policy.rules import assign_policies, rule_entries
 from control.policy.view import View
 
@@ -33,6 +37,15 @@ def compile_nic(
         *rule_entries(policies),
         *network_entries(view),
         *forwarding_entries(view),
+        *routing_entries(view),
+        *guard_entries(view),
+        *mirror_entries(view),
         *port_entries(view, policies.of_vm),
     )
-    return NicProgram(entries, tuple(flood_groups(view)), tags=policies.tags)
+    return NicProgram(
+        entries,
+        tuple(flood_groups(view)),
+        tuple(sessions(view)),
+        tuple(meters(view)),
+        policies.tags,
+    )

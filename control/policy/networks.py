@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from control.model.state import Network
 from control.model.types import ip_number, mac_number
-from control.policy.entries import Entry, Group
+from control.policy.entries import Entry, Group, Params
 from control.policy.reasons import PORT_CPU, PORT_PF, PORT_UPLINK
 from control.policy.view import Guest, View
 
@@ -22,24 +22,25 @@ def network_entries(view: View) -> Iterator[Entry]:
     end = ip_number(view.nic.tunnel_address)
     for network in view.networks:
         number = (("network", network.id),)
+        setting = (
+            *number,
+            ("tenant", view.tenant(network)),
+            ("tracked", view.tracked(network)),
+        )
         vni = (("vni", network.wire_vni),)
-        yield Entry(
-            "vni_table",
-            (("tunnel_end", end), *vni),
-            "set_network",
-            number,
-            note=f"network {network.name} in tunnels",
-        )
-        yield Entry(
-            "network_vni_table", number, "set_vni", vni, note=f"network {network.name} in tunnels"
-        )
+        note = f"network {network.name} in tunnels"
+        match = (("tunnel_end", end), *vni)
+        yield Entry("vni_table", match, "set_network", setting, note=note)
+        yield Entry("network_vni_table", number, "set_vni", vni, note=note)
+        note = f"network {network.name}"
+        yield Entry("resume_table", number, "set_network", setting, note=note)
         if not network.overlay:
-            yield from _plain(network)
+            yield from _plain(network, setting)
         yield from _unknown(view, network)
     yield from _tunnels(view)
 
 
-def _plain(network: Network) -> Iterator[Entry]:
+def _plain(network: Network, setting: Params) -> Iterator[Entry]:
     """An untagged or VLAN network on the uplink."""
     number = (("network", network.id),)
     note = f"network {network.name} on the uplink"
@@ -48,7 +49,7 @@ def _plain(network: Network) -> Iterator[Entry]:
         return
     protocol = ("tag_protocol", TAG_PROTOCOLS[network.vlan_protocol])
     vlan = ("vlan", network.vlan)
-    yield Entry("vlan_table", (protocol, vlan), "set_network", number, note=note)
+    yield Entry("vlan_table", (protocol, vlan), "set_network", setting, note=note)
     yield Entry("tag_table", number, "send_tagged", (protocol, vlan), note=note)
 
 
@@ -94,7 +95,7 @@ def flood_groups(view: View) -> Iterator[Group]:
             remote = {g.placement.nic for g in view.members(network)} - {view.nic.name}
             replicas |= {(PORT_UPLINK, view.tunnel_to(nic)) for nic in remote}
         else:
-            replicas |= {(port, 0) for port in sorted(view.uplinks_up)[:1]}
+            replicas |= {(port, 0) for port in view.uplinks_up[:1]}
         if network.vlan is None and not network.overlay:
             replicas.add((PORT_PF, 0))
         if replicas:

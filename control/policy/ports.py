@@ -4,38 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from control.model.state import UNTAGGED_ID, Vm
 from control.model.types import mac_number
-from control.policy.entries import Entry, MeterRate
+from control.policy.entries import Entry, Params
+from control.policy.mirrors import mirror_of
+from control.policy.rates import vf_rate
 from control.policy.reasons import PORT_PF, PORT_UPLINK
 from control.policy.view import Guest, View
 
 MODES = {"veb": 0, "vepa": 1, "private": 2}
-MIN_BURST = 256 * 1024  # a few offloaded frames of 64 KiB
-BURST_S = 0.02
+UPLINK_BUCKETS = 8
 
 
 def port_entries(view: View, policies: Mapping[str, int]) -> Iterator[Entry]:
     """Entries for uplinks, PF and VFs; ``policies`` maps VM names to policy numbers."""
-    for port in sorted(view.uplinks_up):
-        yield Entry(
-            "port_table",
-            (("port", port),),
-            "admit_uplink",
-            (("network", UNTAGGED_ID),),
-            note="uplink" if port == PORT_UPLINK else "second uplink",
-        )
-    yield Entry(
-        "port_table",
-        (("port", PORT_PF),),
-        "admit_pf",
-        (("network", UNTAGGED_ID),),
-        note=f"PF of {view.server.name}" if view.server else "PF",
-    )
+    yield from _uplinks(view)
+    server = f"PF of {view.server.name}" if view.server else "PF"
+    yield Entry("port_table", (("port", PORT_PF),), "admit_pf", _untagged(view), note=server)
     for guest in view.local:
         policy = policies.get(guest.vm.name, 0)
+        yield _replica(view, guest)
         yield _admission(view, guest, policy)
         yield _destination(view, guest, policy)
+
+
+def _uplinks(view: View) -> Iterator[Entry]:
+    """Uplinks that carry traffic, and which of them carries which flows out."""
+    ports = view.active_uplinks
+    for port in ports:
+        note = "uplink" if port == PORT_UPLINK else "second uplink"
+        yield Entry("port_table", (("port", port),), "admit_uplink", _untagged(view), note=note)
+    if ports and ports != [PORT_UPLINK]:
+        for bucket in range(UPLINK_BUCKETS):
+            port = ports[bucket % len(ports)]
+            match = (("bucket", bucket),)
+            yield Entry("uplink_table", match, "use_uplink", (("port", port),), note="bond")
+
+
+def _untagged(view: View) -> Params:
+    network = view.untagged()
+    return (
+        ("network", network.id),
+        ("tenant", view.tenant(network)),
+        ("tracked", view.tracked(network)),
+    )
 
 
 def _admission(view: View, guest: Guest, policy: int) -> Entry:
@@ -48,14 +59,18 @@ def _admission(view: View, guest: Guest, policy: int) -> Entry:
         (
             ("mac", mac_number(vm.mac)),
             ("network", guest.network.id),
+            ("tenant", view.tenant(guest.network)),
             ("policy", policy),
+            ("stateful", int(guest.stateful)),
+            ("tracked", view.tracked(guest.network)),
             ("spoof_check", int(vm.spoofchk and not vm.trust)),
+            ("source_guard", int(vm.source_guard and bool(vm.ips) and not vm.trust)),
             ("trusted", int(vm.trust)),
             ("mode", MODES[view.nic.mode]),
             ("priority", vm.qos),
-            ("mirror", 0),
+            ("mirror", mirror_of(view, guest, "out")),
         ),
-        meter=vf_meter(vm),
+        meter=vf_rate(view, vm),
         note=f"VF {guest.placement.vf} of {vm.name}",
     )
 
@@ -65,23 +80,18 @@ def _destination(view: View, guest: Guest, policy: int) -> Entry:
     match = (("port", guest.port),)
     note = f"VF {guest.placement.vf} of {guest.vm.name}: {guest.role}"
     home = view.homes.get(guest.vm.name)
-    if guest.role == "parked":
-        return Entry("destination_table", match, "hold_for_migration", note=note)
     if guest.role == "moved" and home is not None:
-        tunnel = view.tunnel_to(home.placement.nic)
-        return Entry("destination_table", match, "redirect_moved", (("tunnel", tunnel),), note=note)
-    return Entry("destination_table", match, "deliver", (("policy", policy),), note=note)
+        tunnel = (("tunnel", view.tunnel_to(home.placement.nic)),)
+        return Entry("destination_table", match, "redirect_moved", tunnel, note=note)
+    rules = (("policy", policy), ("stateful", int(guest.stateful)))
+    if guest.role == "parked":
+        return Entry("destination_table", match, "hold_for_migration", rules, note=note)
+    params = (*rules, ("mirror", mirror_of(view, guest, "in")))
+    return Entry("destination_table", match, "deliver", params, note=note)
 
 
-def vf_meter(vm: Vm) -> MeterRate | None:
-    """The VF's policer in bytes per second; None if it is not limited."""
-    if not vm.max_tx_rate:
-        return None
-    rate = bytes_per_second(vm.max_tx_rate)
-    burst = max(MIN_BURST, int(rate * BURST_S))
-    return MeterRate(rate, burst, rate, burst)
-
-
-def bytes_per_second(mbps: float) -> int:
-    """A rate in megabits per second as bytes per second."""
-    return int(mbps * 125_000)
+def _replica(view: View, guest: Guest) -> Entry:
+    """Copies of group-addressed frames: not to the VF whose own they are."""
+    params = (("mac", mac_number(guest.vm.mac)), ("mirror", mirror_of(view, guest, "in")))
+    note = f"VF {guest.placement.vf} of {guest.vm.name}"
+    return Entry("replica_table", (("port", guest.port),), "copy_to_vf", params, note=note)

@@ -28,6 +28,9 @@ class DropReason(IntEnum):
     ISOLATED = 12
     SAME_PORT = 13
     MALFORMED = 14
+    NO_ROUTE = 15
+    CONNECTION_RATE = 16
+    FRAGMENT = 17
 
 
 class PuntReason(IntEnum):
@@ -35,6 +38,10 @@ class PuntReason(IntEnum):
 
     HELD = 1
     NEW_CONNECTION = 2
+    BALANCE = 3
+    NAT = 4
+    RELATED = 5
+    TTL = 6
 
 
 class TrafficClass(IntEnum):
@@ -60,12 +67,30 @@ _WORDS = {
     DropReason.ISOLATED: "VFs are isolated from each other (private)",
     DropReason.SAME_PORT: "would go back to where it came from",
     DropReason.MALFORMED: "headers cut short or contradictory",
+    DropReason.NO_ROUTE: "no route in the tenant",
+    DropReason.CONNECTION_RATE: "more new connections per second than the quota",
+    DropReason.FRAGMENT: "later fragment, and the rules ask for ports",
 }
 
 
 def label(reason: DropReason) -> str:
     """A drop reason in the operator's words."""
     return _WORDS[reason]
+
+
+_SLOW_PATH_WORDS = {
+    PuntReason.HELD: "the VM is frozen for its migration: the host holds the frame",
+    PuntReason.NEW_CONNECTION: "first packet of a connection: the host installs the pair",
+    PuntReason.BALANCE: "new connection to a virtual service: the host chooses the member",
+    PuntReason.NAT: "new connection to outside: the host chooses the source port",
+    PuntReason.RELATED: "ICMP error: the host knows whether it belongs to a connection",
+    PuntReason.TTL: "time to live ended at the router",
+}
+
+
+def slow_path_label(reason: PuntReason) -> str:
+    """A slow-path reason in the operator's words."""
+    return _SLOW_PATH_WORDS[reason]
 
 
 def vf_port(vf: int) -> int:

@@ -7,17 +7,19 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from control.model.state import AclRule, DesiredState, Vm
+from control.model.services import GroupRule, SecurityGroup
+from control.model.state import AclRule
 from control.model.types import PROTOCOL_NUMBERS, is_v6, port_range
-from control.policy.entries import Entry, MatchValue
-from control.policy.view import View
+from control.policy.entries import Entry, MatchValue, Params
+from control.policy.mirrors import mirror_number
+from control.policy.view import Guest, View
 
 MAX_POLICIES = 0xFFFF
 DEFAULT_PRIORITY = 1
-FIRST_PRIORITY = 10
+VERSIONS = ("v4", "v6")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule as the table sees it; a missing prefix or range matches everything."""
 
@@ -29,24 +31,37 @@ class Rule:
     dst: str | None = None
     src_ports: str | None = None
     dst_ports: str | None = None
+    mirror: int = 0
     note: str = field(default="", compare=False)
 
     @property
     def identity(self) -> str:
         """Text that two rules share only if the NIC treats them alike."""
-        return "|".join(
-            str(part)
-            for part in (
-                self.direction,
-                self.allow,
-                self.priority,
-                self.protocol,
-                self.src,
-                self.dst,
-                self.src_ports,
-                self.dst_ports,
-            )
+        return (
+            f"{self.direction}|{self.allow}|{self.priority}|{self.protocol}|{self.src}|{self.dst}"
+            f"|{self.src_ports}|{self.dst_ports}|{self.mirror}"
         )
+
+    @property
+    def table_priority(self) -> int:
+        """Priority in the table: above the default, and deny before allow among equals."""
+        return 2 * self.priority + (2 if self.allow else 3)
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """All rules of a VM, and for each direction whether it is open where no rule matches."""
+
+    rules: tuple[Rule, ...]
+    open_out: bool
+    open_in: bool
+
+    @property
+    def digest(self) -> str:
+        """Names the set by its content, whatever the order of its rules."""
+        lines = sorted(rule.identity for rule in self.rules)
+        text = "\n".join([f"{self.open_out}|{self.open_in}", *lines])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ class Policies:
     """Policy numbers of VMs (0 or absent: no rules) and the rule sets behind the numbers."""
 
     of_vm: dict[str, int]
-    rules: dict[int, tuple[Rule, ...]]
+    sets: dict[int, RuleSet]
     tags: dict[str, int]
 
 
@@ -64,8 +79,8 @@ def assign_policies(view: View, tags: Mapping[str, int] | None = None) -> Polici
     A changed rule set gets a number that nothing uses, so that old and new stand side by side.
     Raises ValueError if there are more rule sets than numbers.
     """
-    sets = {g.vm.name: vm_rules(view.state, g.vm) for g in view.local}
-    digests = {name: _digest(rules) for name, rules in sets.items() if rules}
+    sets = rule_sets(view)
+    digests = {name: rules.digest for name, rules in sets.items()}
     known = dict(tags or {})
     used = set(known.values())
     free = (number for number in range(1, MAX_POLICIES + 1) if number not in used)
@@ -75,21 +90,42 @@ def assign_policies(view: View, tags: Mapping[str, int] | None = None) -> Polici
             raise ValueError(f"more than {MAX_POLICIES} rule sets on {view.nic.name}")
         known[digest] = number
     of_vm = {name: known[digest] for name, digest in digests.items()}
-    rules = {known[digest]: tuple(sets[name]) for name, digest in digests.items()}
-    live = {digest: number for digest, number in known.items() if number in rules}
-    return Policies(of_vm, rules, live)
+    behind = {known[digest]: sets[name] for name, digest in digests.items()}
+    live = {digest: number for digest, number in known.items() if number in behind}
+    return Policies(of_vm, behind, live)
 
 
-def vm_rules(state: DesiredState, vm: Vm) -> list[Rule]:
-    """The rules that hold for a VM, without the final default; empty if there are none."""
-    return [_from_acl(rule) for rule in state.acl if rule.vm in (None, vm.name)]
+def rule_sets(view: View) -> dict[str, RuleSet]:
+    """Rule sets of the VMs here by VM name; VMs without rules are absent."""
+    groups = {group.name: group for group in view.state.groups}
+    found: dict[tuple[object, ...], RuleSet] = {}
+    result: dict[str, RuleSet] = {}
+    for guest in view.local:
+        acl = [rule for rule in view.state.acl if rule.vm in (None, guest.vm.name)]
+        if not acl and not guest.vm.groups:
+            continue
+        key = (guest.network.tenant_name, tuple(guest.vm.groups), tuple(r.name for r in acl))
+        if key not in found:
+            found[key] = _rule_set(view, guest, [groups[name] for name in guest.vm.groups], acl)
+        result[guest.vm.name] = found[key]
+    return result
+
+
+def _rule_set(view: View, guest: Guest, groups: list[SecurityGroup], acl: list[AclRule]) -> RuleSet:
+    rules = [_from_acl(rule) for rule in acl]
+    for group in groups:
+        for number, rule in enumerate(group.rules, 1):
+            note = f"group {group.name} rule {number}"
+            rules += _from_group(view, guest.network.tenant_name, rule, note)
+    filters_out = any(rule.direction == "out" for group in groups for rule in group.rules)
+    return RuleSet(tuple(rules), open_out=not filters_out, open_in=not groups)
 
 
 def _from_acl(rule: AclRule) -> Rule:
     return Rule(
         rule.direction,
         rule.action == "allow",
-        FIRST_PRIORITY + rule.priority,
+        rule.priority,
         rule.protocol,
         rule.src,
         rule.dst,
@@ -99,46 +135,101 @@ def _from_acl(rule: AclRule) -> Rule:
     )
 
 
-def _digest(rules: Iterable[Rule]) -> str:
-    text = "\n".join(sorted(rule.identity for rule in rules))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _from_group(view: View, tenant: str, rule: GroupRule, note: str) -> Iterator[Rule]:
+    """One rule per remote prefix: its own, or the addresses of the members of its group."""
+    mirror = mirror_number(view, rule.mirror) if rule.mirror else 0
+    for remote in _remotes(view, tenant, rule):
+        inward = rule.direction == "in"
+        yield Rule(
+            rule.direction,
+            rule.action == "allow",
+            rule.priority,
+            rule.protocol,
+            src=remote if inward else None,
+            dst=None if inward else remote,
+            src_ports=rule.remote_ports if inward else None,
+            dst_ports=rule.ports,
+            mirror=mirror,
+            note=note,
+        )
+
+
+def _remotes(view: View, tenant: str, rule: GroupRule) -> Iterable[str | None]:
+    if rule.remote_group is None:
+        return [rule.remote]
+    members = (
+        guest
+        for guest in view.homes.values()
+        if rule.remote_group in guest.vm.groups and guest.network.tenant_name == tenant
+    )
+    return sorted(
+        f"{address}/{128 if is_v6(address) else 32}"
+        for guest in members
+        for address in (*guest.v4, *guest.v6)
+    )
 
 
 def rule_entries(policies: Policies) -> Iterator[Entry]:
-    """Table entries of all rule sets, each ended by its default."""
-    for number in sorted(policies.rules):
-        for rule in policies.rules[number]:
-            yield from _entries(number, rule)
-        for direction in ("out", "in"):
-            yield Entry(
-                f"rules_{direction}_v4_table",
-                (("policy", (number, 0xFFFF)),),
-                f"allow_{direction}_v4",
-                priority=DEFAULT_PRIORITY,
-                note="default: allow",
-            )
+    """Table entries of all rule sets, each direction ended by its default."""
+    for number in sorted(policies.sets):
+        rules = policies.sets[number]
+        seen: set[tuple[object, ...]] = set()
+        for rule in sorted(rules.rules, key=lambda rule: -rule.table_priority):
+            for entry in _entries(number, rule):
+                if entry.key not in seen:
+                    seen.add(entry.key)
+                    yield entry
+        for direction, is_open in (("out", rules.open_out), ("in", rules.open_in)):
+            if is_open:
+                yield from _open(number, direction)
+
+
+def _open(number: int, direction: str) -> Iterator[Entry]:
+    """Everything that no rule matches is allowed."""
+    for version in VERSIONS:
+        yield Entry(
+            f"rules_{direction}_{version}_table",
+            (("policy", (number, 0xFFFF)),),
+            f"allow_{direction}_{version}",
+            priority=DEFAULT_PRIORITY,
+            note="default: allow",
+        )
 
 
 def _entries(number: int, rule: Rule) -> Iterator[Entry]:
-    """One rule as the entry it becomes."""
-    if any(prefix is not None and is_v6(prefix) for prefix in (rule.src, rule.dst)):
-        return
-    match: list[tuple[str, MatchValue]] = [("policy", (number, 0xFFFF))]
-    for name, prefix in (("src", rule.src), ("dst", rule.dst)):
+    """One rule as its entries: one for each version of IP that it can match."""
+    for version in _versions(rule):
+        match: list[tuple[str, MatchValue]] = [("policy", (number, 0xFFFF))]
+        for name, prefix in (("src", rule.src), ("dst", rule.dst)):
+            if prefix is not None:
+                network = ipaddress.ip_network(prefix)
+                if network.prefixlen:
+                    match.append((name, (int(network.network_address), int(network.netmask))))
+        if rule.protocol != "any":
+            match.append(("protocol", (PROTOCOL_NUMBERS[rule.protocol], 0xFF)))
+        for name, ports in (("src_port", rule.src_ports), ("dst_port", rule.dst_ports)):
+            if ports is not None and port_range(ports) != (0, 0xFFFF):
+                match.append((name, port_range(ports)))
+        action, params = _action(rule)
+        yield Entry(
+            f"rules_{rule.direction}_{version}_table",
+            tuple(match),
+            f"{action}_{rule.direction}_{version}",
+            params,
+            priority=rule.table_priority,
+            note=rule.note,
+        )
+
+
+def _versions(rule: Rule) -> Iterable[str]:
+    """Versions of IP that a rule can match."""
+    for prefix in (rule.src, rule.dst):
         if prefix is not None:
-            network = ipaddress.ip_network(prefix)
-            if network.prefixlen:
-                match.append((name, (int(network.network_address), int(network.netmask))))
-    if rule.protocol != "any":
-        match.append(("protocol", (PROTOCOL_NUMBERS[rule.protocol], 0xFF)))
-    for name, ports in (("src_port", rule.src_ports), ("dst_port", rule.dst_ports)):
-        if ports is not None and port_range(ports) != (0, 0xFFFF):
-            match.append((name, port_range(ports)))
-    verdict = "allow" if rule.allow else "deny"
-    yield Entry(
-        f"rules_{rule.direction}_v4_table",
-        tuple(match),
-        f"{verdict}_{rule.direction}_v4",
-        priority=rule.priority,
-        note=rule.note,
-    )
+            return ("v6",) if is_v6(prefix) else ("v4",)
+    return {"icmp": ("v4",), "icmpv6": ("v6",)}.get(rule.protocol, ("v4", "v6"))
+
+
+def _action(rule: Rule) -> tuple[str, Params]:
+    if not rule.allow:
+        return "deny", ()
+    return ("allow_and_mirror", (("mirror", rule.mirror),)) if rule.mirror else ("allow", ())

@@ -1,4 +1,4 @@
-// Headers in wire order, and the metadata that one stage hands to the next.
+// Headers in wire order.
 #ifndef HEADERS_P4
 #define HEADERS_P4
 
@@ -14,10 +14,11 @@ header packet_in_h {
     @id(4) bit<8> reason;
 }
 
-// From the host: to one port as it is, or into the pipeline as if received at a port.
+// From the host: to one port as it is, or (1) into the pipeline as if received at `port` in
+// `network`, or (2) the same and its rules and connections are the host's business.
 const bit<8> OUT_TO_PORT = 0;
-// 1: as if received at `port` in `network`
-const bit<8> OUT_RESUME_APPROVED = 2;  // the same, but rules and connections were seen to by the host
+const bit<8> OUT_RESUME_APPROVED = 2;
+const bit<32> PACKET_OUT_BYTES = 5;
 
 @controller_header("packet_out")
 header packet_out_h {
@@ -97,6 +98,26 @@ header udp_h {
     bit<16> checksum;
 }
 
+header icmp_h {
+    bit<8> type;
+    bit<8> code;
+    bit<16> checksum;
+}
+
+header icmp_echo_h {
+    bit<16> identifier;
+    bit<16> sequence;
+}
+
+// Neighbour solicitation or advertisement with its one link-layer address option.
+header nd_h {
+    bit<32> flags;
+    ipv6_t target;
+    bit<8> option_type;
+    bit<8> option_length;
+    mac_t mac;
+}
+
 header vxlan_h {
     bit<8> flags;
     bit<24> reserved;
@@ -119,44 +140,9 @@ struct headers_t {
     ipv6_h ipv6;
     tcp_h tcp;
     udp_h udp;
+    icmp_h icmp;                // ICMP and ICMPv6
+    icmp_echo_h echo;
+    nd_h nd;
 }
-
-// Copied with a mirrored packet.
-#define FIELDS_OF_COPY 1
-
-struct metadata_t {
-    @field_list(FIELDS_OF_COPY)
-    port_t in_port;             // where the packet entered, also when the host resumed it
-    @field_list(FIELDS_OF_COPY)
-    network_t network;
-    @field_list(FIELDS_OF_COPY)
-    reason_t punt;              // PUNT_*: goes to the host
-    @field_list(FIELDS_OF_COPY)
-    bit<16> mirror;             // clone session of the sender; 0 = none
-    role_t in_role;
-    bit<1> resumed;             // came from the host
-    bit<1> approved;            // the host has judged it
-    bit<1> trusted;
-    bit<1> spoof_check;
-    bit<1> mac_mismatch;
-    bit<3> priority;            // VLAN priority of the VF (`vf set VM qos`)
-    bit<2> mode;                // MODE_*: how VFs see each other
-    bit<2> color;               // of the VF's rate meter
-    policy_t policy;            // rules of the sending VM
-    bit<1> group_addressed;     // broadcast or multicast
-    reason_t drop;              // DROP_*: why it goes nowhere
-    port_t drop_port;           // whose drop it is
-    port_t out_port;
-    bit<16> group;              // multicast group; 0 = one destination
-    tunnel_t tunnel;
-    bit<32> frame_length;       // bytes of the VM's frame alone
-    policy_t in_policy;         // rules of the receiving VM
-    bit<16> l4_src;
-    bit<16> l4_dst;
-}
-
-const bit<2> MODE_VEB = 0;      // the NIC switches between VFs
-const bit<2> MODE_VEPA = 1;     // everything goes to the ToR, which may send it back
-const bit<2> MODE_PRIVATE = 2;  // VFs do not see each other
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef PARSER_P4
 #define PARSER_P4
 
+#include "metadata.p4"
+
 parser NicParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
                  inout standard_metadata_t std) {
     state start {
@@ -19,25 +21,20 @@ parser NicParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         packet.extract(hdr.packet_out);
         meta.in_port = (port_t)hdr.packet_out.port;
         meta.network = hdr.packet_out.network;
+        meta.next_network = hdr.packet_out.network;
         transition parse_ethernet;
     }
 
     state parse_uplink {
-        transition select(packet.lookahead<bit<32>>()) {
-            VTEP_MAC_PREFIX: parse_outer_ethernet;
+        bit<112> ethernet = packet.lookahead<bit<112>>();
+        transition select(ethernet[111:80], ethernet[15:0]) {
+            (VTEP_MAC_PREFIX, ETHERTYPE_IPV4): parse_outer;
             default: parse_uplink_ethernet;
         }
     }
 
-    state parse_outer_ethernet {
+    state parse_outer {
         packet.extract(hdr.outer_ethernet);
-        transition select(hdr.outer_ethernet.ether_type) {
-            ETHERTYPE_IPV4: parse_outer_ipv4;
-            default: accept;
-        }
-    }
-
-    state parse_outer_ipv4 {
         packet.extract(hdr.outer_ipv4);
         transition select(hdr.outer_ipv4.ihl, hdr.outer_ipv4.protocol) {
             (5, PROTOCOL_UDP): parse_outer_udp;
@@ -112,9 +109,12 @@ parser NicParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
     // Options and later fragments have no ports to show: they meet only rules without ports.
     state parse_ipv4 {
         packet.extract(hdr.ipv4);
+        meta.src = hdr.ipv4.src;
+        meta.dst = hdr.ipv4.dst;
         transition select(hdr.ipv4.ihl, hdr.ipv4.fragment_offset, hdr.ipv4.protocol) {
             (5, 0, PROTOCOL_TCP): parse_tcp;
             (5, 0, PROTOCOL_UDP): parse_udp;
+            (5, 0, PROTOCOL_ICMP): parse_icmp;
             default: accept;
         }
     }
@@ -124,12 +124,14 @@ parser NicParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         transition select(hdr.ipv6.next_header) {
             PROTOCOL_TCP: parse_tcp;
             PROTOCOL_UDP: parse_udp;
+            PROTOCOL_ICMPV6: parse_icmpv6;
             default: accept;
         }
     }
 
     state parse_tcp {
         packet.extract(hdr.tcp);
+        meta.l4_known = 1;
         meta.l4_src = hdr.tcp.src_port;
         meta.l4_dst = hdr.tcp.dst_port;
         transition accept;
@@ -137,8 +139,59 @@ parser NicParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
 
     state parse_udp {
         packet.extract(hdr.udp);
+        meta.l4_known = 1;
         meta.l4_src = hdr.udp.src_port;
         meta.l4_dst = hdr.udp.dst_port;
+        transition accept;
+    }
+
+    state parse_icmp {
+        packet.extract(hdr.icmp);
+        transition select(hdr.icmp.type) {
+            ICMP_ECHO: parse_echo;
+            ICMP_ECHO_REPLY: parse_echo;
+            ICMP_UNREACHABLE: parse_icmp_error;
+            ICMP_TIME_EXCEEDED: parse_icmp_error;
+            ICMP_PARAMETER: parse_icmp_error;
+            default: accept;
+        }
+    }
+
+    // A solicitation is read whole only as hosts send it when they resolve: with one option.
+    state parse_icmpv6 {
+        packet.extract(hdr.icmp);
+        transition select(hdr.icmp.type, hdr.ipv6.payload_length) {
+            (ICMPV6_ECHO, _): parse_echo;
+            (ICMPV6_ECHO_REPLY, _): parse_echo;
+            (ICMPV6_SOLICITATION, 32): parse_nd;
+            (1 .. ICMPV6_PARAMETER, _): parse_icmp_error;
+            (ICMPV6_ROUTER_SOLICITATION .. ICMPV6_REDIRECT, _): parse_other_neighbor;
+            default: accept;
+        }
+    }
+
+    // Echo: the identifier stands for both ports, so that a reply mirrors its request.
+    state parse_echo {
+        packet.extract(hdr.echo);
+        meta.l4_known = 1;
+        meta.l4_src = hdr.echo.identifier;
+        meta.l4_dst = hdr.echo.identifier;
+        transition accept;
+    }
+
+    state parse_icmp_error {
+        meta.icmp_error = 1;
+        transition accept;
+    }
+
+    state parse_other_neighbor {
+        meta.neighbor = 1;
+        transition accept;
+    }
+
+    state parse_nd {
+        packet.extract(hdr.nd);
+        meta.neighbor = 1;
         transition accept;
     }
 }
@@ -147,8 +200,8 @@ control NicVerifyChecksum(inout headers_t hdr, inout metadata_t meta) {
     apply {}
 }
 
-// Only the underlay's header, which the NIC itself makes, is summed here. A VM's checksums are
-// never recomputed, only adjusted where an address changes, so that offloaded ones stay theirs.
+// Only headers that the NIC itself makes are summed here: the underlay's, and ND answers. A VM's
+// checksums are never recomputed, only adjusted where an address changes (stages/translate.p4).
 control NicComputeChecksum(inout headers_t hdr, inout metadata_t meta) {
     apply {
         update_checksum(
@@ -158,6 +211,12 @@ control NicComputeChecksum(inout headers_t hdr, inout metadata_t meta) {
               hdr.outer_ipv4.fragment_offset, hdr.outer_ipv4.ttl, hdr.outer_ipv4.protocol,
               hdr.outer_ipv4.src, hdr.outer_ipv4.dst },
             hdr.outer_ipv4.checksum, HashAlgorithm.csum16);
+        update_checksum(
+            meta.nd_answer == 1,
+            { hdr.ipv6.src, hdr.ipv6.dst, 16w0, hdr.ipv6.payload_length, 24w0,
+              hdr.ipv6.next_header, hdr.icmp.type, hdr.icmp.code, hdr.nd.flags, hdr.nd.target,
+              hdr.nd.option_type, hdr.nd.option_length, hdr.nd.mac },
+            hdr.icmp.checksum, HashAlgorithm.csum16);
     }
 }
 
@@ -176,6 +235,9 @@ control NicDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.ipv6);
         packet.emit(hdr.tcp);
         packet.emit(hdr.udp);
+        packet.emit(hdr.icmp);
+        packet.emit(hdr.echo);
+        packet.emit(hdr.nd);
     }
 }
 

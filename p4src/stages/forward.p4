@@ -1,6 +1,6 @@
 // Forward stage: where the frame goes in its network. Records the intent; nothing is sent here.
 //
-//   in:  network, destination MAC
+//   in:  next_network, next_mac
 //   out: out_port (+ tunnel) | group | drop = UNKNOWN_DESTINATION | SAME_PORT
 //
 // Group addresses that no entry knows flood their network (group number = network number).
@@ -8,29 +8,29 @@
 #ifndef STAGES_FORWARD_P4
 #define STAGES_FORWARD_P4
 
-control ForwardStage(inout headers_t hdr, inout metadata_t meta) {
-    @id(0x01000030)
+control ForwardStage(inout metadata_t meta) {
+    @id(0x01000090)
     action forward_to_port(@id(1) port_t port) {
         meta.out_port = port;
     }
 
     // The VM is on another server: over the underlay to that server's tunnel end point.
-    @id(0x01000031)
+    @id(0x01000091)
     action forward_to_tunnel(@id(1) tunnel_t tunnel) {
         meta.out_port = PORT_UPLINK;
         meta.tunnel = tunnel;
     }
 
-    @id(0x01000032)
+    @id(0x01000092)
     action forward_to_group(@id(1) bit<16> group) {
         meta.group = group;
     }
 
-    @id(0x02000030)
+    @id(0x02000090)
     table l2_table {
         key = {
-            meta.network : exact @id(1) @name("network");
-            hdr.ethernet.dst : exact @id(2) @name("mac");
+            meta.next_network : exact @id(1) @name("network");
+            meta.next_mac : exact @id(2) @name("mac");
         }
         actions = {
             forward_to_port;
@@ -42,25 +42,25 @@ control ForwardStage(inout headers_t hdr, inout metadata_t meta) {
         size = FORWARD_TABLE_SIZE;
     }
 
-    @id(0x01000033)
+    @id(0x01000093)
     action unknown_to_uplink() {
         meta.out_port = PORT_UPLINK;
     }
 
-    @id(0x01000034)
+    @id(0x01000094)
     action unknown_to_group(@id(1) bit<16> group) {
         meta.group = group;
     }
 
-    @id(0x01000035)
+    @id(0x01000095)
     action unknown_drop() {
         meta.drop = DROP_UNKNOWN_DESTINATION;
     }
 
-    @id(0x02000031)
+    @id(0x02000091)
     table unknown_table {
         key = {
-            meta.network : exact @id(1) @name("network");
+            meta.next_network : exact @id(1) @name("network");
             meta.in_role : exact @id(2) @name("from");
         }
         actions = {
@@ -75,7 +75,7 @@ control ForwardStage(inout headers_t hdr, inout metadata_t meta) {
     apply {
         if (!l2_table.apply().hit) {
             if (meta.group_addressed == 1) {
-                meta.group = meta.network;
+                meta.group = meta.next_network;
             } else {
                 unknown_table.apply();
             }

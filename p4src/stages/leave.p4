@@ -1,17 +1,42 @@
 // Leave stage (egress): one copy of the packet at the port it leaves by.
 //
-//   replica:  dropped where the sender is, and where VFs must not see each other
-//   uplink:   the network's tag, or VXLAN towards the server of `tunnel` (of the replica's
-//             instance for floods)
 //   CPU:      the packet_in header
+//   mirrored: cut to the session's length, otherwise as it arrived
+//   replica:  dropped where the sender is, and where VFs must not see each other
+//   uplink:   the network's tag, or VXLAN towards the server of `tunnel` (for floods, of the
+//             replica's instance)
 //
 // A network without an entry has no way over the uplink: the copy is dropped.
 #ifndef STAGES_LEAVE_P4
 #define STAGES_LEAVE_P4
 
+const bit<32> INSTANCE_INGRESS_COPY = 1;
+const bit<32> INSTANCE_EGRESS_COPY = 2;
 const bit<32> INSTANCE_REPLICA = 5;
 
-control PruneStage(inout metadata_t meta, inout standard_metadata_t std) {
+control ReplicaStage(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
+    // A VF's own MAC tells what a ToR reflects to the VF that sent it.
+    @id(0x010000c0)
+    action copy_to_vf(@id(1) mac_t mac, @id(2) bit<16> mirror) {
+        if (hdr.ethernet.src == mac) {
+            mark_to_drop(std);
+        }
+        meta.in_mirror = mirror;
+    }
+
+    @id(0x020000c0)
+    table replica_table {
+        key = {
+            std.egress_port : exact @id(1) @name("port");
+        }
+        actions = {
+            copy_to_vf;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction;
+        size = PORT_TABLE_SIZE;
+    }
+
     apply {
         bool to_uplink = std.egress_port == PORT_UPLINK || std.egress_port == PORT_UPLINK2;
         bool between_vfs = meta.in_role == ROLE_VF && std.egress_port >= PORT_VF0;
@@ -21,16 +46,18 @@ control PruneStage(inout metadata_t meta, inout standard_metadata_t std) {
             mark_to_drop(std);
         } else if (to_uplink) {
             meta.tunnel = std.egress_rid;
+        } else {
+            replica_table.apply();
         }
     }
 }
 
 control UplinkStage(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
-    @id(0x01000050)
+    @id(0x010000c1)
     action send_untagged() {
     }
 
-    @id(0x01000051)
+    @id(0x010000c2)
     action send_tagged(@id(1) bit<16> tag_protocol, @id(2) bit<12> vlan) {
         hdr.network_tag.setValid();
         hdr.network_tag.priority = meta.priority;
@@ -40,15 +67,15 @@ control UplinkStage(inout headers_t hdr, inout metadata_t meta, inout standard_m
         hdr.ethernet.ether_type = tag_protocol;
     }
 
-    @id(0x01000052)
+    @id(0x010000c3)
     action no_uplink() {
         mark_to_drop(std);
     }
 
-    @id(0x02000050)
+    @id(0x020000c1)
     table tag_table {
         key = {
-            meta.network : exact @id(1) @name("network");
+            meta.next_network : exact @id(1) @name("network");
         }
         actions = {
             send_untagged;
@@ -59,7 +86,7 @@ control UplinkStage(inout headers_t hdr, inout metadata_t meta, inout standard_m
         size = NETWORK_TABLE_SIZE;
     }
 
-    @id(0x01000053)
+    @id(0x010000c4)
     action encapsulate(@id(1) mac_t src_mac, @id(2) mac_t dst_mac, @id(3) ipv4_t src,
                        @id(4) ipv4_t dst) {
         hdr.outer_ethernet.setValid();
@@ -80,7 +107,7 @@ control UplinkStage(inout headers_t hdr, inout metadata_t meta, inout standard_m
         hdr.outer_ipv4.src = src;
         hdr.outer_ipv4.dst = dst;
         hdr.outer_udp.setValid();
-        hdr.outer_udp.src_port = 0xc000 | (meta.l4_src ^ meta.l4_dst);
+        hdr.outer_udp.src_port = 0xc000 | meta.entropy;
         hdr.outer_udp.dst_port = UDP_PORT_VXLAN;
         hdr.outer_udp.length = (bit<16>)meta.frame_length + 16;
         hdr.outer_udp.checksum = 0;
@@ -90,7 +117,7 @@ control UplinkStage(inout headers_t hdr, inout metadata_t meta, inout standard_m
         hdr.vxlan.reserved2 = 0;
     }
 
-    @id(0x02000051)
+    @id(0x020000c2)
     table tunnel_table {
         key = {
             meta.tunnel : exact @id(1) @name("tunnel");
@@ -103,15 +130,15 @@ control UplinkStage(inout headers_t hdr, inout metadata_t meta, inout standard_m
         size = TUNNEL_TABLE_SIZE;
     }
 
-    @id(0x01000054)
+    @id(0x010000c5)
     action set_vni(@id(1) bit<24> vni) {
         hdr.vxlan.vni = vni;
     }
 
-    @id(0x02000052)
+    @id(0x020000c3)
     table network_vni_table {
         key = {
-            meta.network : exact @id(1) @name("network");
+            meta.next_network : exact @id(1) @name("network");
         }
         actions = {
             set_vni;
@@ -131,35 +158,72 @@ control UplinkStage(inout headers_t hdr, inout metadata_t meta, inout standard_m
     }
 }
 
+control CopyStage(inout metadata_t meta) {
+    @id(0x010000c6)
+    action cut_copy(@id(1) bit<32> bytes) {
+        truncate(bytes);
+    }
+
+    @id(0x020000c4)
+    table mirror_table {
+        key = {
+            meta.mirror : exact @id(1) @name("mirror");
+        }
+        actions = {
+            cut_copy;
+            @defaultonly NoAction;
+        }
+        const default_action = NoAction;
+        size = MIRROR_TABLE_SIZE;
+    }
+
+    apply {
+        mirror_table.apply();
+    }
+}
+
 control LeaveStage(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
     @id(0x12000003)
     counter(TRAFFIC_COUNTER_SIZE, CounterType.packets_and_bytes) to_port_counter;
 
-    PruneStage() prune;
+    ReplicaStage() replica;
     UplinkStage() uplink;
+    CopyStage() copy;
 
     apply {
-        if (std.egress_port == PORT_CPU) {
+        bool copied = std.instance_type == INSTANCE_INGRESS_COPY
+                      || std.instance_type == INSTANCE_EGRESS_COPY;
+        if (copied) {
+            copy.apply(meta);
+        } else if (std.egress_port == PORT_CPU) {
+            bit<16> destination = (bit<16>)meta.out_port;
+            if (std.instance_type == INSTANCE_REPLICA) {
+                destination = std.egress_rid;
+                meta.punt = PUNT_HELD;
+            }
             hdr.packet_in.setValid();
             hdr.packet_in.ingress_port = (bit<16>)meta.in_port;
-            hdr.packet_in.network = meta.network;
-            hdr.packet_in.destination_port = (bit<16>)meta.out_port;
+            hdr.packet_in.network = meta.punt == PUNT_HELD ? meta.next_network : meta.network;
+            hdr.packet_in.destination_port = destination;
             hdr.packet_in.reason = meta.punt;
         } else {
             if (std.instance_type == INSTANCE_REPLICA) {
-                prune.apply(meta, std);
+                replica.apply(hdr, meta, std);
             }
             if (std.egress_port == PORT_UPLINK || std.egress_port == PORT_UPLINK2) {
                 uplink.apply(hdr, meta, std);
             }
             if (std.egress_spec != PORT_DROP) {
                 bit<2> class = 0;
-                if (hdr.ethernet.dst == 0xffffffffffff) {
-                    class = 2;
-                } else if (meta.group_addressed == 1) {
-                    class = 1;
+                if (meta.group_addressed == 1) {
+                    class = hdr.ethernet.dst == 0xffffffffffff ? 2w2 : 2w1;
                 }
                 to_port_counter.count((bit<32>)(std.egress_port[6:0] ++ class));
+                if (meta.in_mirror != 0) {
+                    meta.mirror = meta.in_mirror;
+                    clone_preserving_field_list(
+                        CloneType.E2E, (bit<32>)meta.in_mirror, FIELDS_OF_COPY);
+                }
             }
         }
     }

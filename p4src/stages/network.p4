@@ -1,8 +1,8 @@
 // Network stage: takes the VXLAN header or the network's VLAN tag off a frame from the uplink
-// and tells which network it belongs to.
+// and tells which network and tenant it belongs to.
 //
-//   in:  outer headers or network_tag
-//   out: network, frame_length; the VM's frame alone in the headers
+//   in:  outer headers or network_tag; of a resumed packet the network it was in
+//   out: network, tenant, frame_length; the VM's frame alone in the headers
 //
 // A miss is a VLAN or VNI that no VM here uses: dropped, and counted as such.
 #ifndef STAGES_NETWORK_P4
@@ -10,8 +10,10 @@
 
 control NetworkStage(inout headers_t hdr, inout metadata_t meta, in standard_metadata_t std) {
     @id(0x01000010)
-    action set_network(@id(1) network_t network) {
+    action set_network(@id(1) network_t network, @id(2) tenant_t tenant, @id(3) bit<1> tracked) {
         meta.network = network;
+        meta.tenant = tenant;
+        meta.tracked = tracked;
     }
 
     @id(0x01000011)
@@ -47,10 +49,25 @@ control NetworkStage(inout headers_t hdr, inout metadata_t meta, in standard_met
         size = NETWORK_TABLE_SIZE;
     }
 
+    // Only a packet that the host resumes at an uplink comes without its tag or tunnel.
+    @id(0x02000012)
+    table resume_table {
+        key = {
+            hdr.packet_out.network : exact @id(1) @name("network");
+        }
+        actions = {
+            set_network;
+            @defaultonly unknown_network;
+        }
+        const default_action = unknown_network;
+        size = NETWORK_TABLE_SIZE;
+    }
+
     apply {
         meta.frame_length = std.packet_length;
         if (meta.resumed == 1) {
-            meta.frame_length = std.packet_length - 5;
+            meta.frame_length = std.packet_length - PACKET_OUT_BYTES;
+            resume_table.apply();
         } else if (meta.in_role == ROLE_UPLINK) {
             if (hdr.vxlan.isValid()) {
                 vni_table.apply();
@@ -64,10 +81,12 @@ control NetworkStage(inout headers_t hdr, inout metadata_t meta, in standard_met
                 hdr.ethernet.ether_type = hdr.network_tag.ether_type;
                 hdr.network_tag.setInvalid();
                 meta.frame_length = std.packet_length - 4;
-            } else if (meta.network == 0) {
+            } else if (meta.network == 0 || hdr.outer_ethernet.isValid()) {
                 meta.drop = DROP_UNKNOWN_NETWORK;
             }
         }
+        meta.next_network = meta.network;
+        meta.next_mac = hdr.ethernet.dst;
     }
 }
 
