@@ -44,10 +44,13 @@ class Controller:
         """Take up the stored state, or else ``initial``; program every NIC within ``timeout`` s."""
         stored = self._store.load(STATE)
         await self.fabric.start(initial if stored is None else DesiredState.model_validate(stored))
+        self.migrations.restore()
         for vm in self.state.vms:
             await self._hypervisor.attach(vm.name, self._nic_of(vm), vm.vf)
         await self.fabric.wait_ready(timeout)
         self.fabric.save()
+        for report in await self.migrations.recover():
+            self.bus.emit("migration", report.vm, f"{report.outcome}: {report.reason}".rstrip(": "))
 
     async def stop(self) -> None:
         """End all sessions."""
