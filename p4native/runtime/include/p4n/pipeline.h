@@ -193,6 +193,8 @@ enum p4n_drop_reason {
 	P4N_DROP_ASSERT,        /* assert() or assume() failed */
 	P4N_DROP_NO_PORT,       /* engine: no such port */
 	P4N_DROP_TX_FULL,       /* engine: the port's queue is full */
+	P4N_DROP_NO_PIPELINE,   /* engine: no program is loaded */
+	P4N_DROP_MALFORMED,     /* engine: the frame contradicts its offload state */
 	P4N_DROP_REASONS,
 };
 

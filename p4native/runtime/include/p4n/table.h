@@ -21,16 +21,16 @@
 
 struct p4n_entry_note;
 
-/*  0        8      16       20     24        28      32
- *  | note   | meter | handle | slot | priority | prefix |  control plane
- *  | action | flags | packets        | bytes | hit, idle |  packet path: starts a cache line
- *  | data (action parameters) ... padded to 8 | key padded to 8 | mask padded to 8 | */
+/*  0        8      16       20        24        28      32
+ *  | note   | meter | handle | noticed | priority | prefix |  control plane
+ *  | action | flags | packets          | bytes | hit, idle |  packet path: starts a cache line
+ *  | data (action parameters) ... padded to 8 | key padded to 8 | mask padded to 8 | rank | */
 struct p4n_entry {
 	struct p4n_entry_note *note;      /* controller metadata, NULL without */
 	struct p4n_meter_cell *meter;     /* direct meter, NULL without */
 	uint32_t handle;                  /* lowest free number when it was inserted, as in BMv2 */
-	uint32_t slot;                    /* position in the table's list of entries */
-	int32_t priority;                 /* smaller wins; 0 in exact and lpm tables */
+	uint32_t noticed;                 /* when its idleness was last reported, in ms */
+	int32_t priority;                 /* larger wins; 0 in exact and lpm tables */
 	uint32_t prefix_len;              /* lpm tables: bits of the lpm field */
 	uint32_t action;                  /* JSON action id; member or group id in indirect tables */
 	uint32_t flags;                   /* P4N_ENTRY_* */
