@@ -162,6 +162,11 @@ class Encoder:
     def meter(self, meter: Meter) -> p4r.Entity:
         """One cell of an indirect meter."""
         entity = p4r.Entity()
+        if meter.name not in self._meters:
+            raise ControlError(
+                f"the P4 program on the NIC has no meter {meter.name}, which the controller wants "
+                "to set; take p4src and control from one version."
+            )
         entity.meter_entry.meter_id = self._meters[meter.name]
         entity.meter_entry.index.index = meter.index
         _rate(entity.meter_entry.config, meter.rate)

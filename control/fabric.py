@@ -90,6 +90,7 @@ class Fabric:
         self._adopt(state)
         for nic in self._nics.values():
             task = asyncio.create_task(nic.run(self._on_up), name=f"nic {nic.name}")
+            task.add_done_callback(_log_defect)
             self._tasks.append(task)
 
     async def stop(self) -> None:
@@ -104,11 +105,16 @@ class Fabric:
         ready = asyncio.gather(*(nic.wait_up() for nic in self._nics.values()))
         failed = [asyncio.ensure_future(nic.wait_failed()) for nic in self._nics.values()]
         waited: list[asyncio.Future[Any]] = [ready, *failed]
-        await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            [*waited, *self._tasks], timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+        )
         is_ready = ready.done()
         await _cancel(*waited)
         if is_ready:
             return
+        for task in self._tasks:
+            if task.done():
+                task.result()  # a defect: its traceback belongs into the log
         down = [nic for nic in self._nics.values() if not nic.is_up]
         reasons = "; ".join(nic.last_error or f"nothing listens at {nic.address}" for nic in down)
         names = ", ".join(nic.name for nic in down)
@@ -279,6 +285,12 @@ class Fabric:
         cells = [traffic_index(port, cls) for cls in TrafficClass]
         counted = await self.nic(nic).read_counter("to_port_counter", cells)
         return sum(packets for packets, _ in counted.values())
+
+
+def _log_defect(task: asyncio.Task[None]) -> None:
+    """A session task ends only when it is cancelled; anything else is a defect."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        LOG.error("task %s failed", task.get_name(), exc_info=error)
 
 
 async def _cancel(*futures: asyncio.Future[Any]) -> None:

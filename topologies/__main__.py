@@ -54,6 +54,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--resume", action="store_true", help="take up the last lab's desired state")
     add("--p4runtime-port", type=int, default=9559, help="P4Runtime port of the first NIC")
     add("--thrift-port", type=int, default=9090, help="thrift port of the first NIC (BMv2)")
+    add("--prefix", default="", help="letters before interface names, to keep two labs apart")
     add("--recover", action="store_true", help="only remove what a killed lab left behind")
     return parser.parse_args(arguments)
 
@@ -84,7 +85,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             compiler=options.p4c,
             plane=options.plane,
             program=options.program,
-            ports=Ports(p4runtime=options.p4runtime_port, thrift=options.thrift_port),
+            ports=Ports(
+                prefix=options.prefix,
+                p4runtime=options.p4runtime_port,
+                thrift=options.thrift_port,
+            ),
             resume=options.resume,
         ),
     )

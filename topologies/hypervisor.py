@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from contextlib import AbstractAsyncContextManager
 
@@ -19,6 +20,7 @@ from topologies.memory import MemoryChannel, memory_channel
 from topologies.network import LabNetwork
 
 # A fixed handle makes "filter replace" exchange the redirect's target in one step.
+_TARGET = re.compile(r"Egress Redirect to device ([^)\s]+)")
 _MATCH_ALL = "protocol all pref 1 handle 800::800 u32 match u32 0 0"
 
 
@@ -45,12 +47,28 @@ class Hypervisor:
 
     async def attach(self, vm: str, nic: str, vf: int) -> None:
         """Connect a guest to a VF, or move it there; what is sent meanwhile is not lost."""
+        if vm not in self._where:
+            self._where.update(await self._discover())
         old = self._where.get(vm)
         if self._vms[vm].model == "vdpa":
             await self._redirect(vm, nic, vf, old)
         else:
             await self._plug(self._vms[vm], nic, vf, old)
         self._where[vm] = (nic, vf)
+
+    async def _discover(self) -> dict[str, tuple[str, int]]:
+        """Where vDPA guests are connected already, as a controller before this one left them."""
+        network = self._network
+        vms = {network.backend(name): name for name in self._vms if name not in self._where}
+        found = {}
+        for nic in network.topology.nics:
+            for vf in range(nic.vfs):
+                device = network.vf_host(nic.name, vf)
+                shown = await _run(["tc", "filter", "show", "dev", device, "ingress"])
+                target = _TARGET.search(shown)
+                if target and target[1] in vms:
+                    found[vms[target[1]]] = (nic.name, vf)
+        return found
 
     async def _redirect(self, vm: str, nic: str, vf: int, old: tuple[str, int] | None) -> None:
         """Point the two redirects of a vDPA guest at a VF.
@@ -125,8 +143,8 @@ async def _tc(commands: list[str]) -> None:
     await _run(["tc", "-batch", "-"], "\n".join(commands) + "\n")
 
 
-async def _run(command: list[str], text: str = "") -> None:
-    """Run a command with ``text`` on its input; LabError with its words if it fails."""
+async def _run(command: list[str], text: str = "") -> str:
+    """Run a command with ``text`` on its input; its output, or LabError with its words."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
@@ -137,3 +155,4 @@ async def _run(command: list[str], text: str = "") -> None:
     if process.returncode:
         words = (errors or output).decode(errors="replace").strip()
         raise LabError(f"{' '.join(command)} failed: {words}")
+    return output.decode(errors="replace")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from control.errors import ControlError
+from control.migration.record import Options
 from topologies.errors import LabError
 from topologies.lab import Lab
 from topologies.machine import Machine
@@ -25,6 +26,8 @@ FORGED = 10
 TEST_PORT = 5001
 GAP_LIMIT_MS = 1000.0
 SETTLE_S = 5.0
+# A mostly idle guest, so that pre-copy converges on the slowest switch too.
+TOUR_MIGRATION = Options(memory_mib=32, dirty_mib_s=2)
 
 
 class StepFailed(Exception):
@@ -126,7 +129,9 @@ class Tour:
             self._ready(self.b, command, stdin=PIPE) as download,
         ):
             self._receiving(self.b)
-            moved = self.lab.run(self.lab.controller.migrations.migrate(self.b.name, other))
+            moved = self.lab.run(
+                self.lab.controller.migrations.migrate(self.b.name, other, TOUR_MIGRATION)
+            )
             self._receiving(self.b)
             output, _ = download.communicate(timeout=20)
         report = json.loads(output)
