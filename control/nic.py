@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import finsy
 from finsy.p4client import P4Client, P4ClientError
@@ -16,10 +17,13 @@ from finsy.proto import p4r
 from control.difference import Difference, Key, compare, index
 from control.encoder import Encoder
 from control.errors import ControlError, NicDownError, NicError
+from control.policy import Entry
 
 LOG = logging.getLogger(__name__)
 BATCH = 2000
 PACKET_QUEUE = 4096
+DIGEST_LIST = 100  # records per digest message at the most
+DIGEST_DELAY_NS = 5_000_000  # that a record may wait for others
 # These tables switch traffic over to entries written before, so they are changed last.
 SWITCHING_TABLES = ("port_table", "destination_table")
 _PROBE_S = 0.05
@@ -272,6 +276,49 @@ class Nic:
         """Packets that the NIC sends up during the present session."""
         async for packet in self._require().read_packets(queue_size=PACKET_QUEUE):
             yield packet
+
+    # connections: entries, notifications and digests outside of reconciliation
+
+    async def apply(
+        self,
+        inserts: Sequence[Entry] = (),
+        modifies: Sequence[Entry] = (),
+        deletes: Sequence[Entry] = (),
+    ) -> None:
+        """Write entries of tables named in ``keep``; raises NicDownError or NicError."""
+        kinds = (
+            (p4r.Update.INSERT, inserts),
+            (p4r.Update.MODIFY, modifies),
+            (p4r.Update.DELETE, deletes),
+        )
+        await self.write(
+            [
+                p4r.Update(type=kind, entity=self.encoder.entry(entry))
+                for kind, entries in kinds
+                for entry in entries
+            ]
+        )
+
+    async def digests(self, name: str) -> AsyncIterator[Sequence[Any]]:
+        """Subscribe to a digest; yields its lists during the present session, each acknowledged."""
+        switch = self._require()
+        config = finsy.P4DigestEntry(
+            name, max_list_size=DIGEST_LIST, max_timeout_ns=DIGEST_DELAY_NS, ack_timeout_ns=10**9
+        )
+        try:
+            await switch.insert([config])
+        except P4ClientError as error:
+            raise _translate(self.name, "digest subscription", error) from error
+        async for digest in switch.read_digests(name, queue_size=PACKET_QUEUE):
+            yield digest.data
+            await switch.write([digest.ack()])
+
+    async def idle_timeouts(self) -> AsyncIterator[finsy.P4TableEntry]:
+        """Entries that have been idle for their time, during the present session."""
+        switch = self._require()
+        async for notification in switch.read_idle_timeouts(queue_size=PACKET_QUEUE):
+            for entry in notification:
+                yield entry
 
 
 def _translate(name: str, what: str, error: P4ClientError) -> NicError | NicDownError:
