@@ -900,8 +900,10 @@ class TableDecl(Decl):
         "properties",
     )
     keys: list[KeyElement] = field(default_factory=list)
+    keys_loc: Loc = NOWHERE
     actions: list[ActionRef] = field(default_factory=list)
     has_actions: bool = False  # whether `actions` is written at all
+    misplaced: list[tuple[str, str, Loc]] = field(default_factory=list, repr=False)
     entries: list[Entry] | None = None
     entries_const: bool = False
     default_action: Call | None = None

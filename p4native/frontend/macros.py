@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from p4native.frontend.source import Piece
 
-_PIECE = re.compile(r"[A-Za-z_]\w*|\"(?:\\.|[^\"\\])*\"|\d\w*|\s+|.", re.S)
+_PIECE = re.compile(r"[A-Za-z_]\w*|\"(?:\\.|[^\"\\])*\"|\d\w*|\s+|##|.", re.S)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 MAX_EXPANSION = 1 << 20  # characters one logical line may expand to
 _MAX_NESTING = 200
@@ -226,31 +226,33 @@ def _stringize(tokens: list[str]) -> str:
 
 
 def _touches_paste(body: tuple[str, ...], at: int) -> bool:
-    def hashes(positions: range) -> bool:
-        seen = [body[i] for i in positions if not body[i].isspace()][:2]
-        return seen == ["#", "#"]
+    def paste(positions: range) -> bool:
+        for i in positions:
+            if not body[i].isspace():
+                return body[i] == "##"
+        return False
 
-    return hashes(range(at + 1, len(body))) or hashes(range(at - 1, -1, -1))
+    return paste(range(at + 1, len(body))) or paste(range(at - 1, -1, -1))
 
 
 def _paste(tokens: list[str]) -> list[str]:
     """Apply `##`: glue its neighbours."""
-    if "#" not in tokens:
+    if "##" not in tokens:
         return tokens
     out: list[str] = []
     at = 0
     while at < len(tokens):
-        if tokens[at] == "#" and at + 1 < len(tokens) and tokens[at + 1] == "#":
-            while out and out[-1].isspace():
-                out.pop()
-            at += 2
-            while at < len(tokens) and tokens[at].isspace():
-                at += 1
-            if at < len(tokens):
-                left = out.pop() if out else ""
-                out.extend(split_tokens(left + tokens[at]))
-                at += 1
+        if tokens[at] != "##":
+            out.append(tokens[at])
+            at += 1
             continue
-        out.append(tokens[at])
+        while out and out[-1].isspace():
+            out.pop()
         at += 1
+        while at < len(tokens) and tokens[at].isspace():
+            at += 1
+        if at < len(tokens):
+            left = out.pop() if out else ""
+            out.extend(split_tokens(left + tokens[at]))
+            at += 1
     return out

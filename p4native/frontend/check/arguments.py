@@ -129,7 +129,7 @@ def bind_arguments(
             return None
     given = {a.param for a in args}
     for param in signature.params:
-        if param in given or param.optional:
+        if param in given or param.optional or (partial and not param.direction):
             continue
         if param.default is not None:
             bound.append(ir.Argument(clone(param.default), None, param, loc=loc))

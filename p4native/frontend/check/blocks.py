@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p4native.frontend import ir
+from p4native.frontend.check.annotations import check_annotations
 from p4native.frontend.check.callables import check_action, check_params, declare_type_params
 from p4native.frontend.check.constructors import check_instance
 from p4native.frontend.check.context import Context, check_unique
@@ -18,6 +19,7 @@ from p4native.frontend.check.typerefs import resolve_type
 from p4native.frontend.types import (
     STATE,
     UNKNOWN,
+    ArchBlockType,
     BitsType,
     BoolType,
     EnumType,
@@ -46,6 +48,7 @@ def check_parser(ctx: Context, decl: ir.ParserDecl) -> None:
     with ctx.scope():
         _head(ctx, decl)
         for local in decl.locals:
+            check_annotations(ctx, local.annotations)
             _local(ctx, local)
             ctx.declare(local)
         _states(ctx, decl)
@@ -60,6 +63,7 @@ def check_control(ctx: Context, decl: ir.ControlDecl) -> None:
     with ctx.scope():
         _head(ctx, decl)
         for local in decl.locals:
+            check_annotations(ctx, local.annotations)
             _local(ctx, local)
             ctx.declare(local)
         ctx.loops = 0
@@ -74,9 +78,22 @@ def _head(ctx: Context, decl: Block) -> None:
     check_params(ctx, decl.params)
     check_params(ctx, decl.ctor_params, constructor=True, package=True)
     _distinct(ctx, decl.type_params, decl.params, decl.ctor_params)
+    for param in decl.ctor_params:
+        _wrong_kind(ctx, decl, param)
     for param in [*decl.params, *decl.ctor_params]:
         if param.optional:
             ctx.error("invalid", "optional parameters are not allowed here", param.loc)
+
+
+def _wrong_kind(ctx: Context, decl: Block, param: ir.Param) -> None:
+    """Parsers can only be made in parsers, controls in controls."""
+    t = param.type
+    if not isinstance(t, ArchBlockType):
+        return
+    if isinstance(t.decl, ir.ParserTypeDecl) and isinstance(decl, ir.ControlDecl):
+        ctx.error("invalid", f"'{param.name}': a parser cannot be part of a control", param.loc)
+    if isinstance(t.decl, ir.ControlTypeDecl) and isinstance(decl, ir.ParserDecl):
+        ctx.error("invalid", f"'{param.name}': a control cannot be part of a parser", param.loc)
 
 
 def _distinct(

@@ -49,10 +49,11 @@ def _param(ctx: Context, param: ir.Param, package: bool) -> None:
 
 def _param_problem(ctx: Context, param: ir.Param, t: Type, package: bool) -> str:
     if isinstance(t, ArchBlockType):
-        if isinstance(t.decl, _BLOCKS):
+        is_package = isinstance(t.decl, ir.PackageTypeDecl)
+        if isinstance(t.decl, _BLOCKS) or not package or param.direction:
             return f"cannot have type '{t}'"
-        if not package or param.direction:
-            return f"cannot have type '{t}'"
+        if is_package and ctx.container is not None:
+            return "cannot be a package"
     if has_type_params(t):
         return f"has type '{t}', which needs type arguments"
     if param.direction and isinstance(t, (ExternType, StringType)):
@@ -99,6 +100,7 @@ def check_prototype(ctx: Context, method: ir.Method) -> None:
         check_params(ctx, method.params, constructor=is_constructor, package=False)
         if method.ref is not None:
             method.return_type = resolve_type(ctx, method.ref)
+            _no_self_reference(ctx, method)
             if method.parent is not None and isinstance(
                 method.return_type, (IntType, StringType)
             ):
@@ -109,8 +111,21 @@ def check_prototype(ctx: Context, method: ir.Method) -> None:
             method.return_type = VOID
 
 
+def _no_self_reference(ctx: Context, method: ir.Method) -> None:
+    for t in [method.return_type, *(p.type for p in method.params)]:
+        if isinstance(t, ExternType) and t.decl is method.parent:
+            ctx.error(
+                "unsupported",
+                f"extern '{t.decl.name}' cannot refer to itself in its methods",
+                method.loc,
+            )
+
+
 def check_function(ctx: Context, function: ir.FunctionDecl) -> None:
     """A function with its body."""
+    for param in function.params:
+        if param.optional:
+            ctx.error("invalid", "optional parameters are not allowed here", param.loc)
     saved = ctx.function, ctx.return_type
     with ctx.scope():
         declare_type_params(ctx, function.type_params)

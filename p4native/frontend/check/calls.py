@@ -15,7 +15,7 @@ from p4native.frontend.check.arguments import (
 from p4native.frontend.check.context import Context
 from p4native.frontend.check.core_methods import check_core_call
 from p4native.frontend.check.infer import fresh, infer, settle
-from p4native.frontend.check.typerefs import bindings, resolve_type
+from p4native.frontend.check.typerefs import bindings, mentions, resolve_type
 from p4native.frontend.types import (
     BOOL,
     INT,
@@ -26,14 +26,19 @@ from p4native.frontend.types import (
     ExternType,
     FunctionType,
     IntType,
+    ListValueType,
     StackType,
+    StringType,
     StructType,
+    StructValueType,
     TableResultType,
     TableType,
+    TupleType,
     Type,
     TypeNameType,
     TypeVar,
     VarbitType,
+    VoidType,
     substitute,
     underlying,
     width_bits,
@@ -47,6 +52,9 @@ _STACK_METHODS = ("push_front", "pop_front")
 def check_call(ctx: Context, call: ir.Call) -> ir.Expression:
     """A call; its type is what it returns."""
     callee = call.callee
+    builtin = isinstance(callee, ir.Member) and callee.name in (*_HEADER_METHODS, *_SIZES)
+    if ctx.in_select and not builtin:
+        return ctx.bad(call, "functions cannot be called in a keyset")
     if isinstance(callee, ir.Member):
         return _member_call(ctx, call, callee)
     if not isinstance(callee, ir.Path):
@@ -160,6 +168,8 @@ def _infer_arguments(
     result = dict(signature.outer)
     for param, t in bind.items():
         if t is not None:
+            if not _usable(ctx, call, args, param, t):
+                return None
             result[param] = settle(t)
         elif not _only_optional(param, signature.params):
             ctx.type_error(
@@ -169,15 +179,45 @@ def _infer_arguments(
     return result
 
 
+def _usable(
+    ctx: Context, call: ir.Call, args: list[ir.Argument], param: ir.TypeParam, t: Type
+) -> bool:
+    """Whether an inferred type argument is one that values can have."""
+    if contains_int(t) and not call.type_refs:
+        user = next((a for a in args if a.param and mentions(a.param.type, param)), None)
+        ctx.type_error("could not infer a width for this argument", (user or call).loc)
+        return False
+    if isinstance(t, StructValueType):
+        ctx.type_error("the type of this structure value cannot be inferred", call.loc)
+        return False
+    for a in args:
+        if a.param is None or a.param.type != TypeVar(param):
+            continue
+        if isinstance(t, StringType) and a.param.direction:
+            ctx.type_error(
+                "a parameter with a direction cannot be a string",
+                a.param.loc,
+                (a.loc, "inferred here"),
+            )
+            return False
+        if isinstance(t, (ArchBlockType, TableType, FunctionType, VoidType, TableResultType)):
+            ctx.type_error(f"an argument cannot have type '{t}'", a.loc)
+            return False
+    return True
+
+
+def contains_int(t: Type) -> bool:
+    """Whether a type is, or has an element of, the width-less `int`."""
+    if isinstance(t, (TupleType, ListValueType)):
+        return any(contains_int(e) for e in t.elements)
+    if isinstance(t, StructValueType):
+        return any(contains_int(f) for _, f in t.fields)
+    return isinstance(t, IntType)
+
+
 def _only_optional(param: ir.TypeParam, params: list[ir.Param]) -> bool:
     users = [p for p in params if mentions(p.type, param)]
     return bool(users) and all(p.optional for p in users)
-
-
-def mentions(t: Type, param: ir.TypeParam) -> bool:
-    """Whether a type contains a type parameter."""
-    marker: Type = INT if not isinstance(t, IntType) else VOID
-    return substitute(t, {param: marker}) != t or (isinstance(t, TypeVar) and t.decl is param)
 
 
 # ---------------------------------------------------------------- actions
@@ -193,7 +233,9 @@ def check_action_call(ctx: Context, call: ir.Call, action: ir.ActionDecl) -> ir.
         return ctx.bad(call, "functions cannot call actions")
     if call.type_refs:
         return ctx.bad(call, "actions take no type arguments")
+    listed, ctx.in_actions_list = ctx.in_actions_list, False
     args_ok = check_argument_expressions(ctx, call.args)
+    ctx.in_actions_list = listed
     signature = Signature(action.name, action.params, [], {}, action.loc, is_action=True)
     bound = bind_arguments(ctx, call.args, signature, call.loc, partial=ctx.table is not None)
     if not args_ok or bound is None:
@@ -291,7 +333,7 @@ def _size(ctx: Context, call: ir.Call, callee: ir.Member) -> ir.Expression:
     if isinstance(t, TypeNameType):
         t = t.named
     size = size_in_bits(t, callee.name.startswith("max"))
-    if size is None or call.args:
+    if size is None or call.args or call.type_refs:
         return ctx.bad(call, f"'{callee.name}' is not defined on type '{t}'")
     if callee.name.endswith("Bytes"):
         size = (size + 7) // 8
@@ -394,7 +436,7 @@ def _block_apply(ctx: Context, call: ir.Call, owner: ArchBlockType) -> ir.Expres
 
 
 def _apply_problem(ctx: Context, is_parser: bool) -> str:
-    if ctx.function is not None:
+    if ctx.function is not None and not is_parser:
         kind = "actions" if ctx.in_action() else "functions"
         return f"'apply' cannot be called in {kind}"
     if is_parser != ctx.in_parser():

@@ -8,18 +8,23 @@ from p4native.frontend.check.context import Context
 from p4native.frontend.diagnostics import Loc
 from p4native.frontend.types import (
     INT,
+    INVALID,
     UNKNOWN,
     BitsType,
+    BoolType,
     DontCareType,
     EnumType,
+    ErrorType,
     IntType,
     ListType,
     ListValueType,
     StackType,
+    StringType,
     StructType,
     StructValueType,
     TupleType,
     Type,
+    VarbitType,
     underlying,
 )
 
@@ -30,6 +35,9 @@ def coerce(ctx: Context, expr: ir.Expression, target: Type, loc: Loc) -> ir.Expr
     if UNKNOWN in (source, target) or source == target or isinstance(target, DontCareType):
         return expr
     if isinstance(expr, (ir.DefaultValue, ir.DontCare)):
+        if isinstance(expr, ir.DefaultValue) and not _has_default(target):
+            ctx.type_error(f"type '{target}' has no default value", expr.loc)
+            return expr
         expr.type = target
         return expr
     found = _convert(ctx, expr, target, loc)
@@ -38,6 +46,19 @@ def coerce(ctx: Context, expr: ir.Expression, target: Type, loc: Loc) -> ir.Expr
         expr.type = UNKNOWN
         return expr
     return found
+
+
+def _has_default(t: Type) -> bool:
+    """Whether `...` can stand for a value of this type."""
+    if isinstance(t, StructType):
+        return all(_has_default(f) for f in t.fields.values())
+    if isinstance(t, StackType):
+        return _has_default(t.element)
+    if isinstance(t, TupleType):
+        return all(_has_default(e) for e in t.elements)
+    return isinstance(
+        underlying(t), (BitsType, BoolType, EnumType, ErrorType, IntType, StringType, VarbitType)
+    )
 
 
 def mismatch(ctx: Context, expr: ir.Expression, target: Type, loc: Loc) -> None:
@@ -50,10 +71,14 @@ def mismatch(ctx: Context, expr: ir.Expression, target: Type, loc: Loc) -> None:
 def _convert(ctx: Context, expr: ir.Expression, target: Type, loc: Loc) -> ir.Expression | None:
     source = expr.type
     if isinstance(source, IntType):
-        return int_to_bits(ctx, expr, target) if isinstance(target, BitsType) else None
+        plain = underlying(target)
+        if not isinstance(plain, BitsType) or isinstance(target, EnumType):
+            return None
+        sized = int_to_bits(ctx, expr, plain)
+        return sized if plain is target else implicit_cast(sized, target)
     if isinstance(source, EnumType) and source.repr == target and source.repr is not None:
         return implicit_cast(expr, target)
-    if isinstance(expr, ir.InvalidHeader):
+    if isinstance(expr, ir.InvalidHeader) and source is INVALID:
         if isinstance(target, StructType) and target.kind != "struct":
             expr.type = target
             return expr

@@ -12,7 +12,8 @@ from p4native.frontend.check.arguments import (
 )
 from p4native.frontend.check.context import Context
 from p4native.frontend.check.infer import fresh, infer, settle
-from p4native.frontend.check.typerefs import bindings, resolve_type
+from p4native.frontend.check.typerefs import bindings, mentions, resolve_type
+from p4native.frontend.diagnostics import Loc
 from p4native.frontend.types import (
     DONT_CARE,
     UNKNOWN,
@@ -92,8 +93,11 @@ def _block(ctx: Context, call: ir.ConstructorCall, made: ArchBlockType, args_ok:
     if not args_ok:
         return
     signature = Signature(decl.name, params, decl.type_params, {}, decl.loc)
-    found = _arguments(ctx, call, signature, bindings(made))
+    found = _arguments(ctx, call, signature, bindings(made), decl.loc)
     if found is None:
+        return
+    if any(p not in found and not _optional_only(p, params) for p in decl.type_params):
+        ctx.type_error(f"cannot infer the type arguments of '{decl.name}'", call.loc)
         return
     args = tuple(found.get(p, DONT_CARE) for p in decl.type_params)
     call.type = ArchBlockType(decl, args)
@@ -104,11 +108,12 @@ def _arguments(
     call: ir.ConstructorCall,
     signature: Signature,
     explicit: dict[ir.TypeParam, Type],
+    blame: Loc | None = None,
 ) -> dict[ir.TypeParam, Type] | None:
     """Bind, infer and convert; the type arguments found, None after an error."""
     from p4native.frontend.check.expressions import is_constant
 
-    bound = bind_arguments(ctx, call.args, signature, call.loc)
+    bound = bind_arguments(ctx, call.args, signature, blame or call.loc)
     if bound is None:
         return None
     for arg in bound:
@@ -123,16 +128,21 @@ def _arguments(
             ctx.type_error(
                 f"the argument for '{arg.param.name}' of '{signature.name}' has type"
                 f" '{arg.expr.type}', which contradicts the type of other arguments",
-                call.loc,
-                (arg.param.loc, "the parameter"),
+                blame or call.loc,
+                (call.loc, "in this call"),
             )
             return None
     found = {p: settle(t) for p, t in bind.items() if t is not None}
     call.args = bound
-    if not convert_arguments(ctx, call.args, found, call.loc):
+    if not convert_arguments(ctx, call.args, found, blame or call.loc):
         return None
     call.type_args = found
     return found
+
+
+def _optional_only(param: ir.TypeParam, params: list[ir.Param]) -> bool:
+    users = [p for p in params if mentions(p.type, param)]
+    return all(p.optional for p in users)
 
 
 def check_instance(ctx: Context, instance: ir.InstanceDecl) -> None:
@@ -177,7 +187,7 @@ def _initializer(ctx: Context, instance: ir.InstanceDecl, made: ExternType) -> N
                 ctx.declare(decl)
             elif isinstance(decl, ir.FunctionDecl):
                 check_function(ctx, decl)
-                _implements(ctx, decl, abstract, made)
+                _implements(ctx, instance, decl, abstract, made)
     ctx.instance = saved
     for method in abstract.values():
         if method.annotation("optional") is None:
@@ -188,7 +198,11 @@ def _initializer(ctx: Context, instance: ir.InstanceDecl, made: ExternType) -> N
 
 
 def _implements(
-    ctx: Context, function: ir.FunctionDecl, abstract: dict[str, ir.Method], made: ExternType
+    ctx: Context,
+    instance: ir.InstanceDecl,
+    function: ir.FunctionDecl,
+    abstract: dict[str, ir.Method],
+    made: ExternType,
 ) -> None:
     method = abstract.pop(function.name, None)
     if method is None:
@@ -204,6 +218,7 @@ def _implements(
     ):
         ctx.type_error(
             f"'{function.name}' does not have the type of the abstract method",
-            function.loc,
+            instance.loc,
+            (function.loc, "the definition"),
             (method.loc, "the abstract method"),
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from p4native.frontend import ir
+from p4native.frontend.check.annotations import check_annotations
 from p4native.frontend.check.blocks import check_block_type, check_control, check_parser
 from p4native.frontend.check.callables import (
     check_action,
@@ -22,13 +23,16 @@ from p4native.frontend.check.structs import (
     check_struct_decl,
     check_typedef,
 )
-from p4native.frontend.types import ERROR, MATCH_KIND, Type
+from p4native.frontend.types import ERROR, MATCH_KIND, UNKNOWN, ArchBlockType, Type
 
 
 def check_declarations(ctx: Context) -> None:
     """Check the whole program."""
     _collect_members(ctx)
     for decl in ctx.program.decls:
+        check_annotations(ctx, decl.annotations)
+        if decl.name == "main" and not isinstance(decl, ir.InstanceDecl):
+            ctx.error("invalid", "'main' must be a package instance", decl.loc)
         if _BEFORE.get(type(decl)):
             ctx.declare(decl)
         _CHECKS[type(decl)](ctx, decl)
@@ -73,6 +77,11 @@ def _instance(ctx: Context, decl: ir.InstanceDecl) -> None:
     check_instance(ctx, decl)
     if decl.name == "main":
         ctx.program.main = decl
+        t = decl.type
+        if t is not UNKNOWN and not (
+            isinstance(t, ArchBlockType) and isinstance(t.decl, ir.PackageTypeDecl)
+        ):
+            ctx.error("expected", f"'main' must be a package, not '{t}'", decl.loc)
 
 
 _CHECKS: dict[type, Callable[[Context, Any], None]] = {

@@ -32,6 +32,7 @@ from p4native.frontend.types import (
     TupleType,
     Type,
     TypeVar,
+    VoidType,
     bits,
 )
 
@@ -174,6 +175,8 @@ def _equality(ctx: Context, expr: ir.Binary) -> ir.Expression:
         reason = _incomparable(t)
         if reason:
             return ctx.bad(expr, f"{reason} cannot be compared")
+    if isinstance(left.type, StructValueType) and isinstance(right.type, StructValueType):
+        return ctx.bad(expr, "structure values of unknown type cannot be compared")
     if left.type != right.type:
         wanted = _common(left.type, right.type)
         if wanted is None:
@@ -191,8 +194,8 @@ def _equality(ctx: Context, expr: ir.Binary) -> ir.Expression:
 
 
 def _incomparable(t: Type) -> str:
-    if isinstance(t, FunctionType):
-        return "actions and functions"
+    if isinstance(t, (FunctionType, VoidType)):
+        return "actions, functions and calls that return nothing"
     if isinstance(t, (TableType, TableResultType, ActionRunType)):
         return "tables and the results of applying them"
     if isinstance(t, ExternType):
@@ -204,8 +207,6 @@ def _incomparable(t: Type) -> str:
 
 def _common(a: Type, b: Type) -> Type | None:
     """The type both sides of `==` can be given."""
-    if isinstance(a, StructValueType) and isinstance(b, StructValueType):
-        return None
     for one, other in ((a, b), (b, a)):
         if isinstance(one, EnumType) and one.repr is not None:
             if one.repr == other or isinstance(other, IntType):
@@ -361,6 +362,9 @@ def check_cast(ctx: Context, expr: ir.Cast) -> ir.Expression:
         return _cast_to_new_type(ctx, expr, target)
     if not can_cast(target, source):
         return ctx.bad(expr, f"cannot cast from '{source}' to '{target}'")
+    if isinstance(target, BoolType) and source is INT and expr.expr.value not in (0, 1, None):
+        ctx.error("invalid", "only 0 and 1 can be cast to bool", expr.loc)
+        return expr
     expr.type = target
     expr.value = cast_value(expr.expr.value, source, target)
     if source is INT and isinstance(target, BitsType):

@@ -127,6 +127,7 @@ def check_select(ctx: Context, select: ir.Select) -> None:
     for case in select.cases:
         _case(ctx, select, case, good)
     ctx.in_select = False
+    check_constant_keysets(ctx, select)
     select.type = STATE
 
 
@@ -144,7 +145,9 @@ def _case(ctx: Context, select: ir.Select, case: ir.SelectCase, good: bool) -> N
     if isinstance(keyset, ir.ListExpr) and len(wanted) > 1 and not keyset.ref:
         if len(keyset.items) != len(wanted):
             ctx.type_error(
-                f"{len(keyset.items)} keyset elements for {len(wanted)} selectors", case.loc
+                f"{len(keyset.items)} keyset elements for {len(wanted)} selectors",
+                select.loc,
+                (case.loc, "this case"),
             )
             return
         keyset.items = [
@@ -160,6 +163,21 @@ def _case(ctx: Context, select: ir.Select, case: ir.SelectCase, good: bool) -> N
         keyset.type = target
         return
     case.keyset = _whole(ctx, keyset, target, select)
+
+
+def check_constant_keysets(ctx: Context, select: ir.Select) -> None:
+    """Keysets must be constants: the target compares with fixed values only."""
+    from p4native.frontend.check.expressions import is_constant
+
+    for case in select.cases:
+        keyset = case.keyset
+        items = keyset.items if isinstance(keyset, ir.ListExpr) else [keyset]
+        for item in items:
+            sides = [item.left, item.right] if isinstance(item, (ir.Mask, ir.Range)) else [item]
+            for side in sides:
+                is_set = isinstance(side, ir.Path) and isinstance(side.decl, ir.ValueSetDecl)
+                if side.type is not UNKNOWN and not is_set and not is_constant(side):
+                    ctx.error("invalid", "a keyset must be a compile-time constant", side.loc)
 
 
 def _whole(

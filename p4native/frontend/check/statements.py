@@ -163,6 +163,7 @@ def _switch(ctx: Context, statement: ir.Switch) -> None:
     if isinstance(t, ActionRunType):
         for case in statement.cases:
             _action_label(ctx, case, t)
+        _duplicate_actions(ctx, statement)
     elif isinstance(t, (BitsType, IntType, EnumType)):
         for case in statement.cases:
             _value_label(ctx, statement, case, t)
@@ -202,6 +203,20 @@ def _action_label(ctx: Context, case: ir.SwitchCase, t: ActionRunType) -> None:
     )
 
 
+def _duplicate_actions(ctx: Context, statement: ir.Switch) -> None:
+    seen: dict[str, ir.Path] = {}
+    for case in statement.cases:
+        if isinstance(case.label, ir.Path):
+            earlier = seen.setdefault(case.label.name, case.label)
+            if earlier is not case.label:
+                ctx.error(
+                    "invalid",
+                    "this label appears twice",
+                    case.label.loc,
+                    (earlier.loc, "first here"),
+                )
+
+
 def _value_label(ctx: Context, statement: ir.Switch, case: ir.SwitchCase, t: Type) -> None:
     if isinstance(case.label, ir.DontCare):
         return
@@ -212,8 +227,12 @@ def _value_label(ctx: Context, statement: ir.Switch, case: ir.SwitchCase, t: Typ
     if not is_constant(label):
         ctx.type_error("a label must be a compile-time constant", label.loc)
         return
-    if isinstance(t, EnumType) and t.repr is not None and label.type != t:
-        case.label = coerce(ctx, label, t.repr, statement.loc)
+    if isinstance(t, EnumType) and label.type != t:
+        ctx.type_error(
+            f"a label of type '{label.type}' cannot be compared to '{t}'",
+            statement.loc,
+            (label.loc, "the label"),
+        )
     elif label.type != t:
         case.label = coerce(ctx, label, t, statement.loc)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p4native.frontend import ir
+from p4native.frontend.check.annotations import check_annotations
 from p4native.frontend.check.callables import declare_type_params
 from p4native.frontend.check.coerce import coerce
 from p4native.frontend.check.consteval import fits
@@ -32,8 +33,23 @@ def check_struct_decl(ctx: Context, decl: ir.StructDecl) -> None:
     with ctx.scope():
         declare_type_params(ctx, decl.type_params)
         for field in decl.fields:
+            check_annotations(ctx, field.annotations)
             _field(ctx, decl, field)
+            ctx.scopes[-1].setdefault(field.name, [field])
+    _one_varbit(ctx, decl)
     decl.type = StructType(decl)
+
+
+def _one_varbit(ctx: Context, decl: ir.StructDecl) -> None:
+    if decl.kind != "header":
+        return
+    found = [f for f in decl.fields if isinstance(f.type, VarbitType)]
+    if len(found) > 1:
+        ctx.type_error(
+            "a header can have one varbit field only",
+            found[0].loc,
+            (found[1].loc, "another one"),
+        )
 
 
 def _field(ctx: Context, decl: ir.StructDecl, field: ir.Field) -> None:
@@ -43,7 +59,7 @@ def _field(ctx: Context, decl: ir.StructDecl, field: ir.Field) -> None:
     if has_type_params(t):
         ctx.type_error(f"field '{field.name}': type '{t}' needs type arguments", field.loc)
         return
-    if not _ALLOWED[decl.kind](t):
+    if not allowed_field(decl.kind, t):
         ctx.type_error(
             f"a {decl.kind.replace('_', ' ')} cannot have field '{field.name}' of type '{t}'",
             field.loc,
@@ -97,6 +113,13 @@ def _in_union(t: Type) -> bool:
 
 
 _ALLOWED = {"header": _in_header, "struct": _in_struct, "header_union": _in_union}
+
+
+def allowed_field(kind: str, t: Type) -> bool:
+    """Whether a struct, header or header union may have a field of type `t`."""
+    if isinstance(t, TupleType) and kind == "struct":
+        return all(allowed_field("struct", e) for e in t.elements)
+    return _ALLOWED[kind](t)
 
 
 def check_enum(ctx: Context, decl: ir.EnumDecl) -> None:

@@ -15,10 +15,9 @@ from p4native.frontend.types import (
     ErrorType,
     IntType,
     MatchKindType,
-    Type,
     underlying,
 )
-from p4native.frontend.visitor import clone
+from p4native.frontend.visitor import clone, walk
 
 _NO_PRIORITY = ("exact", "lpm")
 
@@ -28,18 +27,30 @@ def check_table(ctx: Context, table: ir.TableDecl) -> None:
     saved, ctx.table = ctx.table, table
     if not table.has_actions:
         ctx.error("expected", f"table '{table.name}' has no 'actions'", table.loc)
+    for name, other, loc in table.misplaced:
+        if other == "actions" and not table.has_actions:
+            continue
+        ctx.type_error(f"'{name}' must come after '{other}'", loc, (table.loc, "in this table"))
     for key in table.keys:
         _key(ctx, key)
     _actions(ctx, table)
+    _actions_tables(ctx, table)
     if table.default_action is not None:
         _default_action(ctx, table, table.default_action)
     for prop in table.properties:
         _property(ctx, prop)
     if table.entries is not None:
-        for entry in table.entries:
-            _entry(ctx, table, entry)
-        _priorities(ctx, table, table.entries)
+        _entries(ctx, table, table.entries)
     ctx.table = saved
+
+
+def _entries(ctx: Context, table: ir.TableDecl, entries: list[ir.Entry]) -> None:
+    if not table.keys:
+        ctx.type_error(f"table '{table.name}' has entries but no key", table.loc)
+        return
+    for entry in entries:
+        _entry(ctx, table, entry)
+    _priorities(ctx, table, entries)
 
 
 def _key(ctx: Context, key: ir.KeyElement) -> None:
@@ -208,9 +219,6 @@ def _entry(ctx: Context, table: ir.TableDecl, entry: ir.Entry) -> None:
         entry.priority = check(ctx, entry.priority)
     keys = table.keys
     items = entry.keyset.items
-    if not keys:
-        ctx.type_error(f"table '{table.name}' has entries but no key", entry.loc)
-        return
     if len(items) == 1 and isinstance(items[0], ir.DontCare) and len(keys) > 1:
         entry.keyset.items = items = [
             ir.DontCare(items[0].is_default, loc=items[0].loc) for _ in keys
@@ -223,7 +231,7 @@ def _entry(ctx: Context, table: ir.TableDecl, entry: ir.Entry) -> None:
         return
     checked: list[ir.Expression] = []
     for item, key in zip(items, keys, strict=True):
-        checked.append(_entry_key(ctx, item, key.expr.type, entry))
+        checked.append(_entry_key(ctx, item, key, entry))
     entry.keyset.items = checked
     ref = _action_initializer(ctx, table, entry.call, "an entry")
     if ref is not None and ref.annotation("defaultonly") is not None:
@@ -235,12 +243,54 @@ def _entry(ctx: Context, table: ir.TableDecl, entry: ir.Entry) -> None:
 
 
 def _entry_key(
-    ctx: Context, item: ir.Expression, wanted: Type, entry: ir.Entry
+    ctx: Context, item: ir.Expression, key: ir.KeyElement, entry: ir.Entry
 ) -> ir.Expression:
-    item = check_keyset(ctx, item, wanted, entry.loc)
-    if item.type is not UNKNOWN and not is_constant(item):
+    item = check_keyset(ctx, item, key.expr.type, entry.loc)
+    if item.type is UNKNOWN:
+        return item
+    if not is_constant(item):
         ctx.type_error("a key value of an entry must be a compile-time constant", item.loc)
+        return item
+    problem = _entry_key_problem(item, key.match_kind.name)
+    if problem:
+        ctx.error("invalid", problem, item.loc)
     return item
+
+
+def _entry_key_problem(item: ir.Expression, kind: str) -> str:
+    """Why a key value does not suit the match kind, empty if it does."""
+    if isinstance(item, ir.DontCare):
+        return "an exact key cannot match anything" if kind == "exact" else ""
+    if isinstance(item, ir.Range):
+        if kind != "range":
+            return f"a key of match kind '{kind}' cannot match a range"
+        low, high = item.left.value, item.right.value
+        if isinstance(low, int) and isinstance(high, int) and low > high:
+            return f"the range {low}..{high} is empty"
+    if isinstance(item, ir.Mask):
+        if kind not in ("ternary", "lpm"):
+            return f"a key of match kind '{kind}' cannot have a mask"
+        return _mask_problem(item, kind)
+    return ""
+
+
+def _mask_problem(item: ir.Mask, kind: str) -> str:
+    value, mask = item.left.value, item.right.value
+    if kind != "lpm" or not isinstance(mask, int) or not isinstance(value, int):
+        return ""
+    width = item.right.type.width if isinstance(item.right.type, BitsType) else 0
+    inverse = ~mask & ((1 << width) - 1)
+    if inverse & (inverse + 1):
+        return f"the mask {mask:#x} of an lpm key is not a prefix"
+    return ""
+
+
+def _actions_tables(ctx: Context, table: ir.TableDecl) -> None:
+    """Applying a table in the arguments of an action is not supported."""
+    for ref in table.actions:
+        for node in walk(ref.call):
+            if isinstance(node, ir.Call) and node.kind is ir.CallKind.TABLE_APPLY:
+                ctx.error("unsupported", "a table is applied in an action's argument", node.loc)
 
 
 def _priorities(ctx: Context, table: ir.TableDecl, entries: list[ir.Entry]) -> None:
@@ -253,8 +303,9 @@ def _priorities(ctx: Context, table: ir.TableDecl, entries: list[ir.Entry]) -> N
     if all(k.match_kind.name in _NO_PRIORITY for k in table.keys):
         ctx.error(
             "unsupported",
-            "the table's match kinds need no priorities, but an entry has one",
-            first.loc,
+            "the match kinds of this key need no priorities, but an entry has one",
+            table.keys_loc,
+            (first.loc, "this one"),
         )
         return
     if entries[0].priority is None:

@@ -15,6 +15,7 @@ from p4native.frontend.types import (
     VOID,
     ArchBlockType,
     BitsType,
+    DontCareType,
     ExternType,
     IntType,
     ListType,
@@ -25,6 +26,7 @@ from p4native.frontend.types import (
     TypeVar,
     UnknownType,
     VarbitType,
+    VoidType,
     bits,
     substitute,
 )
@@ -62,6 +64,9 @@ def resolve_type(ctx: Context, ref: ir.TypeRef, bare_generic: bool = False) -> T
 
 def _base(ctx: Context, ref: ir.BaseTypeRef) -> Type:
     simple = _SIMPLE.get(ref.name)
+    if simple is ERROR and not ctx.program.errors:
+        ctx.error("undeclared", "'error' is not declared; include core.p4", ref.loc)
+        return UNKNOWN
     if simple is not None:
         return simple
     if ref.width is None:
@@ -120,8 +125,10 @@ def _tuple(ctx: Context, ref: ir.TupleTypeRef) -> Type:
     if UNKNOWN in elements:
         return UNKNOWN
     for element, written in zip(elements, ref.elements, strict=True):
-        if isinstance(element, (ArchBlockType, ExternType)) and not ref.is_list:
-            ctx.type_error(f"{element}: not supported as a tuple field", written.loc)
+        if not ref.is_list and isinstance(
+            element, (ArchBlockType, ExternType, VoidType, DontCareType, IntType)
+        ):
+            ctx.type_error(f"'{element}' cannot be an element of a tuple", written.loc)
             return UNKNOWN
     if ref.is_list:
         return ListType(elements[0]) if elements else UNKNOWN
@@ -172,15 +179,31 @@ def _specialize(
         if isinstance(arg, ArchBlockType):
             ctx.type_error(f"'{arg}' cannot be used as a type argument", written.loc)
             return UNKNOWN
-        if isinstance(arg, ExternType) and contains_decl(arg, base):
+        if contains_decl(arg, base):
             ctx.type_error(f"'{ref.name}' contains itself as a type argument", written.loc)
             return UNKNOWN
     assert isinstance(base, (StructType, ExternType, ArchBlockType))
     if isinstance(base, StructType):
-        return StructType(base.decl, tuple(args))
+        return _specialize_struct(ctx, ref, StructType(base.decl, tuple(args)))
     if isinstance(base, ExternType):
         return ExternType(base.decl, tuple(args))
     return ArchBlockType(base.decl, tuple(args))
+
+
+def _specialize_struct(ctx: Context, ref: ir.NamedTypeRef, made: StructType) -> Type:
+    """A specialized struct, whose fields' types must still be allowed in it."""
+    from p4native.frontend.check.structs import allowed_field
+
+    for field in made.decl.fields:
+        t = made.fields[field.name]
+        if t is not UNKNOWN and not isinstance(t, TypeVar) and not allowed_field(made.kind, t):
+            ctx.type_error(
+                f"field '{field.name}' of '{made}' cannot have type '{t}'",
+                field.loc,
+                (ref.loc, f"'{made}' is used here"),
+            )
+            return UNKNOWN
+    return made
 
 
 def contains_decl(t: Type, base: Type) -> bool:
@@ -233,7 +256,14 @@ def bindings(t: Type) -> dict[ir.TypeParam, Type]:
     return {}
 
 
-def param_types(decl: ir.ParserTypeDecl | ir.ControlTypeDecl | ir.ParserDecl | ir.ControlDecl,
-                bind: dict[ir.TypeParam, Type]) -> list[Type]:
+def param_types(
+    decl: ir.ParserTypeDecl | ir.ControlTypeDecl | ir.ParserDecl | ir.ControlDecl,
+    bind: dict[ir.TypeParam, Type],
+) -> list[Type]:
     """Types of a block's parameters with its type arguments filled in."""
     return [substitute(p.type, bind) for p in decl.params]
+
+
+def mentions(t: Type, param: ir.TypeParam) -> bool:
+    """Whether a type contains a type parameter."""
+    return substitute(t, {param: VOID}) != t

@@ -17,6 +17,7 @@ _EMPTY = frozenset(
     disable_optimization unroll nounroll""".split()
 )
 _TRANSLATION = "p4runtime_translation"
+_NEED_BODY = _EXPRESSION | _KEY_VALUES | {_TRANSLATION}
 
 
 class AnnotationParser(ExpressionParser):
@@ -50,6 +51,8 @@ class AnnotationParser(ExpressionParser):
             return self._unstructured(ir.Annotation(name, "unstructured", loc=loc), ")")
         if kind == "[":
             return self._structured(ir.Annotation(name, "list", loc=loc))
+        if name in _NEED_BODY:
+            self.reporter.error("syntax", f"@{name} needs a body in parentheses", loc)
         return ir.Annotation(name, loc=loc)
 
     def _pragma(self) -> ir.Annotation:

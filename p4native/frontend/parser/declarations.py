@@ -313,10 +313,12 @@ class DeclarationParser(TableParser):
     def _function(self, ref: ir.TypeRef, annotations: list[ir.Annotation]) -> ir.FunctionDecl:
         loc = self.loc()
         name = self.name()
+        saved, self.in_parser = self.in_parser, False
         with self.scope():
             type_params = self.type_params()
             params = self.params()
             body = self.block()
+        self.in_parser = saved
         self.declare_object(name)
         return ir.FunctionDecl(
             name, ref, params, body, type_params, loc=loc, annotations=annotations

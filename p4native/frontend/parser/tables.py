@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p4native.frontend import ir
+from p4native.frontend.diagnostics import Loc
 from p4native.frontend.lexer import NAME_KEYWORDS
 from p4native.frontend.parser.base import NestingFailure, SyntaxFailure
 from p4native.frontend.parser.statements import StatementParser
@@ -39,7 +40,7 @@ class TableParser(StatementParser):
         is_const = self.accept("const")
         loc = self.loc()
         kind = self.kinds[self.at]
-        marker: ir.Node = ir.Node(loc=loc)
+        marker = ir.Node(loc=loc)
         name = self.texts[self.at]
         if name in seen:
             self.reporter.error(
@@ -52,17 +53,34 @@ class TableParser(StatementParser):
         plain = not annotations and not is_const
         if kind == "key" and plain:
             self._braced_property()
+            table.keys_loc = loc
             table.keys = self._keys()
         elif kind == "actions" and plain:
             self._braced_property()
             table.actions = self._actions()
             table.has_actions = True
         elif kind == "entries":
+            self._needs(table, seen, ("key", "actions"), "entries", loc)
             self._braced_property()
             table.entries = self._entries()
             table.entries_const = is_const
         else:
+            if name == "default_action":
+                self._needs(table, seen, ("actions",), name, table.loc)
             self._plain_property(table, annotations, is_const)
+
+    def _needs(
+        self,
+        table: ir.TableDecl,
+        seen: dict[str, ir.Node],
+        needed: tuple[str, ...],
+        name: str,
+        loc: Loc,
+    ) -> None:
+        """`name` must follow the properties in `needed`, checked once the table is complete."""
+        for other in needed:
+            if other not in seen:
+                table.misplaced.append((name, other, loc))
 
     def _braced_property(self) -> None:
         self.at += 1
