@@ -1,0 +1,15 @@
+"""How elaboration gives up on a construct."""
+
+from __future__ import annotations
+
+from p4native.frontend.diagnostics import Loc
+
+
+class Unsupported(Exception):
+    """A located reason why the target cannot run the program; becomes an error diagnostic."""
+
+    def __init__(self, message: str, loc: Loc, category: str = "unsupported") -> None:
+        super().__init__(message)
+        self.message = message
+        self.loc = loc
+        self.category = category

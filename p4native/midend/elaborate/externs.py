@@ -1,0 +1,337 @@
+"""Calls of the target: core.p4's packets and v1model's functions and objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from p4native.frontend import ir
+from p4native.frontend.diagnostics import Loc
+from p4native.frontend.types import StructType, Type, underlying
+from p4native.midend import core, fold
+from p4native.midend.elaborate.errors import Unsupported
+from p4native.midend.elaborate.scope import Frame
+from p4native.midend.elaborate.storage import component_types, scalar_type
+from p4native.midend.elaborate.values import (
+    Aggregate,
+    DontCareValue,
+    EnumConst,
+    HeaderValue,
+    Packet,
+    StackValue,
+    Text,
+    Value,
+    Void,
+)
+from p4native.midend.elaborate.work import Work
+
+_PLACES = (core.Header, core.StackElement, core.StackEnd, core.UnionMember)
+Named = dict[str, Value]
+
+# function name to the operation's arguments: parameter names, `*` a list of fields,
+# `>` an output, `#` a compile-time number or enumerator
+_FUNCTIONS: dict[str, tuple[str, ...]] = {
+    "verify": ("check", "toSignal"),
+    "verify_checksum": ("condition", "*data", "checksum", "#algo"),
+    "update_checksum": ("condition", "*data", ">checksum", "#algo"),
+    "verify_checksum_with_payload": ("condition", "*data", "checksum", "#algo"),
+    "update_checksum_with_payload": ("condition", "*data", ">checksum", "#algo"),
+    "hash": (">result", "#algo", "base", "*data", "max"),
+    "random": (">result", "lo", "hi"),
+    "clone": ("#type", "session"),
+    "clone_preserving_field_list": ("#type", "session", "#index"),
+    "resubmit_preserving_field_list": ("#index",),
+    "recirculate_preserving_field_list": ("#index",),
+    "truncate": ("length",),
+    "assert": ("check",),
+    "assume": ("check",),
+}
+_REPLACED = {
+    "clone3": "clone_preserving_field_list",
+    "resubmit": "resubmit_preserving_field_list",
+    "recirculate": "recirculate_preserving_field_list",
+}
+_METHODS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("counter", "count"): ("index",),
+    ("meter", "execute_meter"): ("index", ">result"),
+    ("register", "read"): (">result", "index"),
+    ("register", "write"): ("index", "value"),
+}
+
+
+class Externs:
+    """Elaborates extern calls into `core.Extern` statements."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.meter_targets: dict[core.Instance, core.Expr] = {}
+        self._packet: dict[str, Callable[[Frame, ir.Call], Value]] = {
+            "extract": self._extract,
+            "lookahead": self._lookahead,
+            "advance": self._advance,
+            "emit": self._emit,
+        }
+
+    def _named(self, frame: Frame, e: ir.Call) -> Named:
+        return {p.name: v for p, v in self.work.calls.evaluate_args(frame, e.args)}
+
+    # --- functions ---
+
+    def function(self, frame: Frame, e: ir.Call) -> Value:
+        """A call of an extern function."""
+        assert e.target is not None
+        name = e.target.name
+        if name == "static_assert":
+            return core.Const(1, fold.true().type)
+        if name == "mark_to_drop":
+            return self._mark_to_drop(frame, e)
+        if name == "digest":
+            return self._digest(frame, e)
+        if name == "log_msg":
+            return self._log_msg(frame, e)
+        shape = _FUNCTIONS.get(name)
+        if shape is None:
+            hint = f"; use {_REPLACED[name]}" if name in _REPLACED else ""
+            raise Unsupported(f"extern function '{name}' is not supported on this target{hint}", e.loc)
+        self._operation(name, None, shape, self._named(frame, e), e.loc)
+        return Void()
+
+    def _operation(
+        self,
+        op: str,
+        instance: core.Instance | None,
+        shape: tuple[str, ...],
+        named: Named,
+        loc: Loc,
+    ) -> None:
+        args: list[Any] = []
+        outs: list[int] = []
+        after: list[tuple[core.Expr, core.Expr]] = []
+        for item in shape:
+            name = item.lstrip("*>#")
+            value = named[name]
+            if item[0] == "*":
+                args.append(list(self.fields(value, loc, whole_headers=True)))
+            elif item[0] == "#":
+                args.append(_fixed(value, name, op, loc))
+            elif item[0] == ">":
+                outs.append(len(args))
+                args.append(self._output(value, loc, after))
+            else:
+                args.append(_scalar(value, name, op, loc))
+        self.work.emit(core.Extern(op, instance, args, loc, tuple(outs)))
+        for target, temp in after:
+            self.work.assign(target, temp, loc)
+
+    def _output(
+        self, value: Value, loc: Loc, after: list[tuple[core.Expr, core.Expr]]
+    ) -> core.Expr:
+        """An lvalue the operation can write: parts of fields go through a temporary."""
+        if isinstance(value, (core.VarRef, core.Field)) and not _indexed(value):
+            return value
+        if isinstance(value, core.Expr):
+            temp = self.work.temp(value.type, loc)
+            self.work.assign(temp, value, loc)
+            after.append((value, temp))
+            return temp
+        if isinstance(value, DontCareValue):
+            scalar = scalar_type(value.type)
+            if scalar is not None:
+                return self.work.temp(scalar, loc)
+        raise Unsupported("the result of this call must go to a scalar", loc)
+
+    def _mark_to_drop(self, frame: Frame, e: ir.Call) -> Value:
+        named = self._named(frame, e)
+        value = next(iter(named.values()), None)
+        if not isinstance(value, Aggregate):
+            raise Unsupported("mark_to_drop needs standard_metadata as its argument", e.loc)
+        outs = [value.fields[n] for n in ("egress_spec", "mcast_grp")]
+        self.work.emit(core.Extern("mark_to_drop", None, outs, e.loc, (0, 1)))
+        return Void()
+
+    def _digest(self, frame: Frame, e: ir.Call) -> Value:
+        named = self._named(frame, e)
+        t = next(iter(e.type_args.values()), None)
+        declared = underlying(frame.type(t)) if t is not None else None
+        name = "digest"
+        if isinstance(declared, StructType):
+            name = declared.decl.external_name.lstrip(".")
+        fields = list(self.fields(named["data"], e.loc, whole_headers=False))
+        receiver = _scalar(named["receiver"], "receiver", "digest", e.loc)
+        self.work.blocks.saw_digest(name, frame.type(t) if t is not None else None, e.loc)
+        self.work.emit(core.Extern("digest", None, [receiver, name, fields], e.loc))
+        return Void()
+
+    def _log_msg(self, frame: Frame, e: ir.Call) -> Value:
+        named = self._named(frame, e)
+        text = named["msg"]
+        if not isinstance(text, Text):
+            raise Unsupported("the message of log_msg must be a string literal", e.loc)
+        args: list[Any] = [text.text]
+        if "data" in named:
+            args.append(list(self.fields(named["data"], e.loc, whole_headers=False)))
+        self.work.emit(core.Extern("log_msg", None, args, e.loc))
+        return Void()
+
+    def fields(self, value: Value, loc: Loc, *, whole_headers: bool) -> Iterator[Any]:
+        """The scalars of a value in order; headers as one item each if `whole_headers`."""
+        if isinstance(value, core.Expr):
+            yield value
+        elif isinstance(value, Aggregate):
+            for item in value.fields.values():
+                yield from self.fields(item, loc, whole_headers=whole_headers)
+        elif isinstance(value, HeaderValue):
+            yield from (value.fields or {}).values()
+        elif isinstance(value, StackValue):
+            for item in value.items:
+                yield from self.fields(item, loc, whole_headers=whole_headers)
+        elif isinstance(value, core.Stack):
+            for element in value.elements:
+                yield from self.fields(element, loc, whole_headers=whole_headers)
+        elif isinstance(value, core.Union):
+            for member in value.members.values():
+                yield from self.fields(member, loc, whole_headers=whole_headers)
+        elif isinstance(value, core.Header) and whole_headers:
+            yield value
+        elif isinstance(value, _PLACES):
+            for name in core.place_type(value).fields:
+                yield core.Field(value, name)
+        else:
+            raise Unsupported("only fields, headers and structures of them can be listed here", loc)
+
+    # --- methods ---
+
+    def method(self, frame: Frame, e: ir.Call) -> Value:
+        """A call of an extern object's method."""
+        assert e.target is not None and e.receiver is not None
+        name = e.target.name
+        receiver = self.work.exprs.value(frame, e.receiver)
+        if isinstance(receiver, Packet):
+            handler = self._packet.get(name)
+            if handler is None:
+                raise Unsupported(f"packet method '{name}' is not supported on this target", e.loc)
+            return handler(frame, e)
+        if not isinstance(receiver, core.Instance):
+            raise Unsupported(f"'{name}' is not supported on this object", e.loc)
+        named = self._named(frame, e)
+        if receiver.kind == "direct_counter" and name == "count":
+            return Void()
+        if receiver.kind == "direct_meter" and name == "read":
+            self._read_meter(receiver, named["result"], e.loc)
+            return Void()
+        shape = _METHODS.get((receiver.kind, name))
+        if shape is None:
+            raise Unsupported(f"'{receiver.kind}.{name}' is not supported on this target", e.loc)
+        if receiver.kind != "counter" or self.work.block:
+            self._operation(f"{receiver.kind}.{name}", receiver, shape, named, e.loc)
+        return Void()
+
+    def _read_meter(self, meter: core.Instance, target: Value, loc: Loc) -> None:
+        """A direct meter runs with its table; its colour lands where the action reads it to."""
+        known = self.meter_targets.get(meter)
+        if isinstance(target, (core.VarRef, core.Field)) and not _indexed(target):
+            if known is None:
+                self.meter_targets[meter] = target
+                return
+            if not _same(known, target):
+                self.work.assign(target, fold.cast(known, target.type), loc)
+            return
+        if not isinstance(target, core.Expr):
+            raise Unsupported("a meter's colour must be read into a scalar", loc)
+        if known is None:
+            known = self.work.temp(target.type, loc, "color")
+            self.meter_targets[meter] = known
+        self.work.assign(target, fold.cast(known, target.type), loc)
+
+    # --- packets ---
+
+    def _extract(self, frame: Frame, e: ir.Call) -> Value:
+        args = self.work.calls.evaluate_args(frame, e.args)
+        target = args[0][1]
+        if isinstance(target, DontCareValue):
+            t = underlying(frame.type(target.type))
+            assert isinstance(t, StructType)
+            target = self.work.storage.header(t, "skipped", e.loc)
+        if isinstance(target, core.StackElement):
+            raise Unsupported("extract into a stack element needs a compile-time index", e.loc)
+        if not isinstance(target, _PLACES):
+            raise Unsupported("extract takes a header", e.loc)
+        rest = [_scalar(v, p.name, "extract", e.loc) for p, v in args[1:]]
+        self.work.emit(core.Extern("extract", None, [target, *rest], e.loc, (0,)))
+        return Void()
+
+    def _lookahead(self, frame: Frame, e: ir.Call) -> Value:
+        t = frame.type(next(iter(e.type_args.values())))
+        value, _ = self._peek(t, 0, e.loc)
+        return value
+
+    def _peek(self, t: Type, offset: int, loc: Loc) -> tuple[Value, int]:
+        """The value of type `t` at `offset` bits ahead, and the offset behind it."""
+        scalar = scalar_type(t)
+        if scalar is not None:
+            width = core.scalar_width(scalar)
+            return core.Lookahead(offset, width, scalar), offset + width
+        base = underlying(t)
+        types = base.fields if isinstance(base, StructType) else component_types(base)
+        if types is None:
+            raise Unsupported(f"lookahead of {t} is not supported", loc)
+        fields: dict[str, Value] = {}
+        for name, field_type in types.items():
+            fields[name], offset = self._peek(field_type, offset, loc)
+        if isinstance(base, StructType) and base.kind == "header":
+            return self.work.exprs.header_value(base, fields), offset
+        return Aggregate(fields), offset
+
+    def _advance(self, frame: Frame, e: ir.Call) -> Value:
+        bits = self.work.exprs.scalar(frame, e.args[0].expr)
+        self.work.emit(core.Extern("advance", None, [bits], e.loc))
+        return Void()
+
+    def _emit(self, frame: Frame, e: ir.Call) -> Value:
+        self._emit_value(self.work.exprs.value(frame, e.args[0].expr), e.loc)
+        return Void()
+
+    def _emit_value(self, value: Value, loc: Loc) -> None:
+        if isinstance(value, core.Header):
+            self.work.emit(core.Extern("emit", None, [value], loc))
+        elif isinstance(value, core.Stack):
+            for element in value.elements:
+                self._emit_value(element, loc)
+        elif isinstance(value, core.Union):
+            for member in value.members.values():
+                self._emit_value(member, loc)
+        elif isinstance(value, Aggregate):
+            for item in value.fields.values():
+                self._emit_value(item, loc)
+        else:
+            raise Unsupported("emit takes headers, stacks, unions or structs of them", loc)
+
+
+def _indexed(e: core.Expr) -> bool:
+    return isinstance(e, core.Field) and isinstance(e.header, core.StackElement)
+
+
+def _same(a: core.Expr, b: core.Expr) -> bool:
+    if isinstance(a, core.VarRef) and isinstance(b, core.VarRef):
+        return a.var is b.var
+    return (
+        isinstance(a, core.Field)
+        and isinstance(b, core.Field)
+        and a.header is b.header
+        and a.name == b.name
+    )
+
+
+def _scalar(value: Value, name: str, op: str, loc: Loc) -> core.Expr:
+    if not isinstance(value, core.Expr):
+        raise Unsupported(f"argument '{name}' of {op} must be a scalar", loc)
+    return value
+
+
+def _fixed(value: Value, name: str, op: str, loc: Loc) -> str | int:
+    """A compile-time argument: an enumerator's name or a number."""
+    if isinstance(value, EnumConst):
+        return value.member.name
+    if isinstance(value, core.Const):
+        return value.value
+    raise Unsupported(f"argument '{name}' of {op} must be a compile-time constant", loc, "expected")
