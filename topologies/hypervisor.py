@@ -31,6 +31,7 @@ class Hypervisor:
         self._network = network
         self._vms = {vm.name: vm for vm in network.topology.vms}
         self._where: dict[str, tuple[str, int]] = {}
+        self._discovered = False
 
     def place(self, vm: str) -> tuple[str, int] | None:
         """The NIC and VF that a guest is connected to, or None."""
@@ -47,8 +48,9 @@ class Hypervisor:
 
     async def attach(self, vm: str, nic: str, vf: int) -> None:
         """Connect a guest to a VF, or move it there; what is sent meanwhile is not lost."""
-        if vm not in self._where:
+        if not self._discovered:
             self._where.update(await self._discover())
+            self._discovered = True
         old = self._where.get(vm)
         if self._vms[vm].model == "vdpa":
             await self._redirect(vm, nic, vf, old)
@@ -89,7 +91,19 @@ class Hypervisor:
             host = self._network.vf_host(*old)
             await _run(["mnexec", "-a", str(pid), "ip", "link", "set", "eth0", "down"])
             await _run(
-                ["mnexec", "-a", str(pid), "ip", "link", "set", "eth0", "netns", "1", "name", host]
+                [
+                    "mnexec",
+                    "-a",
+                    str(pid),
+                    "ip",
+                    "link",
+                    "set",
+                    "eth0",
+                    "netns",
+                    str(os.getpid()),
+                    "name",
+                    host,
+                ]
             )
             await _run(["ip", "link", "set", host, "up"])
         host = self._network.vf_host(nic, vf)

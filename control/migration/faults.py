@@ -1,46 +1,37 @@
 """Fault points: places where a test makes a migration fail, always the same way.
 
-``P4NIC_FAULT=switch:kill`` in the environment, or `install`, arms one point. A point is reached
-right after its phase was journalled and before it acts (``switch``), or when its act is done
-(``switch.done``).
+``P4NIC_FAULT=POINT:WHAT`` in the environment arms one point. A point is a phase (``switch``: it was
+journalled and has not acted) or a phase that has acted (``switch.done``). WHAT is ``fail`` (raise),
+``kill`` (the controller's own process, by SIGKILL), ``kill=PID`` (another process, and go on) or
+``run=COMMAND`` (a shell command, and go on).
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
 
 from control.errors import ControlError
 
-Action = Callable[[], Awaitable[None]]
-_armed: dict[str, Action] = {}
+VARIABLE = "P4NIC_FAULT"
 
 
 class InjectedFault(ControlError):
     """The failure that a test asked for."""
 
 
-def install(point: str, action: Action) -> None:
-    """Run ``action`` when ``point`` is next reached, once."""
-    _armed[point] = action
-
-
-def clear() -> None:
-    """Disarm all points."""
-    _armed.clear()
-
-
 async def reach(point: str) -> None:
     """Called by migrations at each point; does nothing unless the point is armed."""
-    action = _armed.pop(point, None)
-    if action is not None:
-        await action()
-    wish = os.environ.get("P4NIC_FAULT", "")
-    armed, _, kind = wish.partition(":")
+    armed, _, what = os.environ.get(VARIABLE, "").partition(":")
     if armed != point:
         return
+    del os.environ[VARIABLE]
+    kind, _, argument = what.partition("=")
     if kind == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.environ.pop("P4NIC_FAULT", None)
-    raise InjectedFault(f"injected at {point}: {kind or 'failure'}")
+        os.kill(int(argument or os.getpid()), signal.SIGKILL)
+    elif kind == "run":
+        process = await asyncio.create_subprocess_shell(argument)
+        await process.wait()
+    else:
+        raise InjectedFault(f"injected at {point}")

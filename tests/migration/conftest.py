@@ -1,0 +1,139 @@
+"""A data plane (servers, NICs, VMs) without a controller: tests bring, and kill, their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from topologies.hypervisor import Hypervisor
+from topologies.loader import load
+from topologies.machine import Machine
+from topologies.network import LabNetwork, Ports
+from topologies.planes import plane
+from topologies.rundir import RunDirectory
+from topologies.toolchain import ROOT, choose_compiler, choose_target, compile_program
+
+SCRIPT = Path(__file__).with_name("controller_process.py")
+
+
+def free_ports(count: int) -> int:
+    """The first of ``count`` consecutive free TCP ports."""
+    for base in range(20000 + os.getpid() % 20000, 60000, 7):
+        try:
+            for port in range(base, base + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return base
+    raise RuntimeError("no free TCP ports")
+
+
+class DataPlane:
+    """Servers, NICs and VMs of ``two_servers``; NIC processes that die are started again."""
+
+    def __init__(self, network: LabNetwork, directory: Path) -> None:
+        self.network = network
+        self.directory = directory
+        self.closing = False
+        self._watchers: list[threading.Thread] = []
+        program = compile_program(
+            plane("hybrid").source, choose_compiler(os.environ.get("P4C", "auto")).name
+        )
+        self.task: dict[str, Any] = {
+            "topology": "two_servers",
+            "target": network.target,
+            "prefix": network.ports.prefix,
+            "pids": {n.name: n.pid for n in network.net.hosts},
+            "endpoints": [
+                {"nic": n.name, "address": n.address, "device_id": n.options.device_id}
+                for n in network.nics.values()
+            ],
+            "p4info": str(program.p4info),
+            "json": str(program.json),
+            "store": str(directory / "state.db"),
+        }
+
+    def vm(self, name: str) -> Machine:
+        return Machine(self.network.node(name))
+
+    def nic_pid(self, name: str) -> int:
+        process = self.network.nics[name].process
+        assert process is not None
+        return process.pid
+
+    def watch(self) -> None:
+        """Start NIC processes again when they die, as the lab's watchdog does."""
+        for nic in self.network.nics.values():
+            thread = threading.Thread(target=self._watch, args=(nic,), daemon=True)
+            thread.start()
+            self._watchers.append(thread)
+
+    def _watch(self, nic: Any) -> None:
+        while nic.process is not None:
+            process = nic.process
+            process.wait()
+            if self.closing or nic.process is not process:
+                return
+            nic.start([])
+
+    def controller(
+        self, *, fault: str = "", timeout: float = 60, **task: Any
+    ) -> dict[str, Any] | None:
+        """Run a controller process to its end; what it told, or None if it was killed."""
+        environment = {**os.environ, "P4NIC_FAULT": fault, "PYTHONPATH": str(ROOT)}
+        result = subprocess.run(
+            [sys.executable, str(SCRIPT)],
+            input=json.dumps({**self.task, **task}),
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if result.returncode == -9:
+            return None
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    def forget(self) -> None:
+        """Remove the stored state: the next controller begins anew."""
+        for path in self.directory.glob("state.db*"):
+            path.unlink()
+
+
+@pytest.fixture(scope="module")
+def data_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
+    """A running data plane, connected and ready for controllers."""
+    directory = tmp_path_factory.mktemp("migration")
+    target = choose_target(os.environ.get("TARGET", "auto")).name
+    base = free_ports(4)
+    prefix = f"m{os.getpid() % 1000:03d}"[:3]
+    rundir = RunDirectory(directory / "run")
+    rundir.acquire()
+    network = LabNetwork(
+        load("two_servers"), target, rundir, Ports(prefix=prefix, p4runtime=base, thrift=base + 2)
+    )
+    plane_: DataPlane | None = None
+    try:
+        network.build()
+        for nic in network.nics.values():
+            nic.wait_listening()
+        asyncio.run(Hypervisor(network).prepare())
+        plane_ = DataPlane(network, directory)
+        plane_.watch()
+        yield plane_
+    finally:
+        if plane_ is not None:
+            plane_.closing = True
+        network.stop()
+        rundir.release()

@@ -1,0 +1,72 @@
+"""A controller in a process of its own, so that a test can kill it for real.
+
+Reads one JSON object from standard input (where the data plane is, what to do), prints one line of
+JSON: the VM's place, what a fresh read-back of the NICs found to differ, and the migration's report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from control.errors import ControlError
+from control.events import EventBus
+from control.fabric import Endpoint, Fabric
+from control.migration.record import Options
+from control.migration.report import MigrationReport
+from control.nic import Pipeline
+from control.service import Controller
+from control.store import Store
+from topologies.hypervisor import Hypervisor
+from topologies.loader import load
+from topologies.network import LabNetwork, Ports
+
+READY_S = 20
+
+
+class RemoteNetwork(LabNetwork):
+    """Names and processes of a network that another process has built."""
+
+    def __init__(self, task: dict[str, Any]) -> None:
+        super().__init__(
+            load(task["topology"]), task["target"], SimpleNamespace(), Ports(prefix=task["prefix"])
+        )
+        self._pids = task["pids"]
+
+    def node(self, name: str) -> Any:
+        return SimpleNamespace(pid=self._pids[name])
+
+
+async def work(task: dict[str, Any]) -> dict[str, Any]:
+    """Start a controller, do what the task says, and tell how things are then."""
+    network = RemoteNetwork(task)
+    endpoints = [Endpoint(**end) for end in task["endpoints"]]
+    pipeline = Pipeline(Path(task["p4info"]), Path(task["json"]))
+    store = Store(task["store"])
+    fabric = Fabric(endpoints, pipeline, store, EventBus())
+    controller = Controller(fabric, Hypervisor(network), store)
+    result: dict[str, Any] = {"error": ""}
+    try:
+        await controller.start(network.topology.state(), READY_S)
+        result["wrote_at_start"] = [e.text for e in fabric.bus.recent if e.kind == "write"]
+        options = Options.model_validate(task.get("options", {}))
+        for vm, server in task.get("migrate", []):
+            async for item in controller.migrate(vm, server, options):
+                if isinstance(item, MigrationReport):
+                    result["report"] = asdict(item)
+    except ControlError as error:
+        result["error"] = str(error)
+    finally:
+        result["places"] = {vm.name: vm.server for vm in fabric.state.vms}
+        result["journal"] = list(store.journal())
+        await controller.stop()
+    return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(work(json.load(sys.stdin)))))

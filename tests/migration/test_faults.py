@@ -1,0 +1,85 @@
+"""Whatever dies, at whatever phase: the VM is at one place, reachable, and nothing is left over."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.migration.conftest import DataPlane
+
+BEFORE = ["prepare.done", "pre-copy", "freeze.done", "transfer.done"]
+AFTER = ["switch", "switch.done", "resume.done", "release"]
+QUICK = {"memory_mib": 2, "drain_s": 0.1}
+MOVE = [["vm1", "server2"]]
+
+
+@pytest.fixture(autouse=True)
+def at_home(data_plane: DataPlane) -> None:
+    """Every test begins with vm1 on server1 and both NICs as the desired state says."""
+    data_plane.forget()
+    told = data_plane.controller()
+    assert told and told["error"] == ""
+    reachable(data_plane)
+
+
+def reachable(plane: DataPlane) -> None:
+    """vm1 is reached from a VM of each server."""
+    for name in ("vm2", "vm3"):
+        assert plane.vm(name).pings("10.0.0.1", count=3, wait=2) == 3, f"{name} lost vm1"
+
+
+def settled(plane: DataPlane, server: str) -> None:
+    """A new controller finds the VM on ``server``, nothing to write, and an empty journal."""
+    told = plane.controller()
+    assert told is not None
+    assert told["error"] == ""
+    assert told["places"]["vm1"] == server
+    assert told["journal"] == []
+    assert told["wrote_at_start"] == []
+    reachable(plane)
+
+
+def test_without_a_fault(data_plane: DataPlane):
+    told = data_plane.controller(migrate=MOVE, options=QUICK)
+    assert told and told["error"] == ""
+    assert told["report"]["lost"] == 0
+    assert told["wrote_at_start"] == []
+    settled(data_plane, "server2")
+
+
+@pytest.mark.parametrize("point", BEFORE)
+def test_controller_killed_before_the_switch(data_plane: DataPlane, point: str):
+    assert data_plane.controller(migrate=MOVE, options=QUICK, fault=f"{point}:kill") is None
+    assert data_plane.controller() is not None  # recovers
+    settled(data_plane, "server1")
+
+
+@pytest.mark.parametrize("point", AFTER)
+def test_controller_killed_from_the_switch_on(data_plane: DataPlane, point: str):
+    assert data_plane.controller(migrate=MOVE, options=QUICK, fault=f"{point}:kill") is None
+    assert data_plane.controller() is not None  # recovers
+    settled(data_plane, "server2")
+
+
+@pytest.mark.parametrize("point", BEFORE)
+def test_failure_before_the_switch_is_undone(data_plane: DataPlane, point: str):
+    told = data_plane.controller(migrate=MOVE, options=QUICK, fault=f"{point}:fail")
+    assert told and "injected" in told["error"]
+    settled(data_plane, "server1")
+
+
+@pytest.mark.parametrize("point", AFTER)
+def test_failure_from_the_switch_on_is_overcome(data_plane: DataPlane, point: str):
+    told = data_plane.controller(migrate=MOVE, options=QUICK, fault=f"{point}:fail")
+    assert told and told["error"] == ""
+    settled(data_plane, "server2")
+
+
+@pytest.mark.parametrize("point", ["prepare.done", "freeze.done", "switch", "switch.done"])
+@pytest.mark.parametrize("nic", ["nic1", "nic2"])
+def test_a_nic_killed(data_plane: DataPlane, nic: str, point: str):
+    fault = f"{point}:kill={data_plane.nic_pid(nic)}"
+    told = data_plane.controller(migrate=MOVE, options=QUICK, fault=fault)
+    assert told is not None
+    if point.startswith("switch"):
+        assert told["error"] == ""
+    settled(data_plane, told["places"]["vm1"])
