@@ -72,6 +72,7 @@ class CalculationGen:
         groups = self._groups(name, inputs)
         payload = any(i.kind == "payload" for i in inputs)
         with out.function(f"P4N_FN uint64_t {name}(struct p4n_phv *p)"):
+            out.line("(void)p;")
             aligned = all(p.width % 8 == 0 and not p.varlen for g in groups for p in g.pieces)
             if algo in _WITH_THREAD:
                 out.line(f"return {_WITH_THREAD[algo]}(p->th);")

@@ -31,8 +31,9 @@ class ControlGen:
             order = _order(pipeline)
             taken = {"end"}
             goto = {n.name: unique(f"node_{identifier(n.name)}", taken) for n in order}
-            for i, node in enumerate(order):
-                if i:
+            reached = {name for node in order for name in _successors(node)}
+            for node in order:
+                if node.name in reached:
                     out.label(goto[node.name])
                 with out.block(""):
                     self._node(out, node, goto)

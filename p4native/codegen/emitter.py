@@ -19,8 +19,8 @@ class Emitter:
         self._lines.append("\t" * self._depth + text if text else "")
 
     def label(self, name: str) -> None:
-        """A goto target, at the margin; the empty statement lets a declaration follow."""
-        self._lines.append(f"{name}:;")
+        """A goto target, at the margin; the empty statement lets a declaration follow, unused ones are fine."""
+        self._lines.append(f"{name}: __attribute__((unused));")
 
     @contextmanager
     def block(self, head: str, tail: str = "}") -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from p4native.bmv2 import model as m
 from p4native.codegen.context import Context
 from p4native.codegen.expr import ExprGen
+from p4native.codegen.store import StoreGen
 
 
 class HeaderPrimitives:
@@ -14,6 +15,7 @@ class HeaderPrimitives:
         self.context = context
         self.exprs = exprs
         self.out = exprs.out
+        self.store = StoreGen(exprs)
 
     def call(self, call: m.Call) -> bool:
         """Generates the primitive; False when it is not one of these."""
@@ -25,8 +27,7 @@ class HeaderPrimitives:
             case "remove_header":
                 self._each("p4n_remove_header", call)
             case "assign_header" | "copy_header":
-                dst, src = (self.exprs.header_number(a) for a in call.args)
-                self.out.line(f"p4n_copy_header(p, {dst}, {src});")
+                self._assign_header(*call.args)
             case "push" | "pop":
                 self._shift(call.op, call.args[0], call.args[1])
             case "assign_header_stack":
@@ -44,6 +45,21 @@ class HeaderPrimitives:
         if isinstance(target, m.HeaderRef) and target.header.metadata:
             return  # metadata is always valid
         self.out.line(f"{function}(p, {self.exprs.header_number(target)});")
+
+    def _assign_header(self, to: m.Expr, source: m.Expr) -> None:
+        structs = [
+            isinstance(e, m.HeaderRef) and e.header.metadata for e in (to, source)
+        ]
+        if not any(structs):
+            numbers = self.exprs.header_number(to), self.exprs.header_number(source)
+            self.out.line(f"p4n_copy_header(p, {numbers[0]}, {numbers[1]});")
+            return
+        if not (isinstance(to, m.HeaderRef) and isinstance(source, m.HeaderRef)):
+            raise self.exprs.fail("a struct is assigned from an element of a stack")
+        for field in to.header.type.fields:
+            with self.out.block(""):
+                target = m.FieldRef(to.header, field)
+                self.store.assign(target, m.FieldRef(source.header, field))
 
     def _copy_headers(self, to: tuple[m.Header, ...], source: tuple[m.Header, ...]) -> None:
         index = self.context.layout.index

@@ -50,7 +50,8 @@ class PhvLayout:
         self.duplicate_order = len({h.name for h in order}) != len(order)
         self.order = order
         emitted = list(dict.fromkeys(h.name for h in order))
-        real = {h.name: h for h in program.headers if not h.metadata}
+        # Metadata with a variable-length field is kept as a header that is never emitted.
+        real = {h.name: h for h in program.headers if not h.metadata or h.type.varbit is not None}
         names = [n for n in emitted if n in real] + [n for n in real if n not in set(emitted)]
         self.headers = [real[n] for n in names]
         self.emitted = sum(n in real for n in emitted)
@@ -71,13 +72,11 @@ class PhvLayout:
     def _assign_meta(self, used: set[tuple[str, str]]) -> None:
         taken: set[str] = set()
         for header in self.program.headers:
-            if not header.metadata:
+            if not header.metadata or header.name in self.index:
                 continue
             for field in header.type.fields:
                 if (header.name, field.name) not in used:
                     continue
-                if field.varbit:
-                    raise CodegenError(header.name, "variable-length metadata is not supported")
                 member = unique(identifier(header.name, field.name), taken)
                 self.meta[header.name, field.name] = MetaField(member, field.width)
 
@@ -93,7 +92,7 @@ class PhvLayout:
     @staticmethod
     def max_bytes(header: m.Header) -> int:
         """Bytes of a header's own storage, its variable-length field at its longest."""
-        fixed = header.type.fixed_bits // 8
+        fixed = (header.type.fixed_bits + 7) // 8
         if header.type.varbit is None:
             return fixed
         if header.type.max_length is None:
@@ -108,7 +107,7 @@ class PhvLayout:
             if header.metadata:
                 return Place("const", "1", 1)
             return Place("valid", str(self.index[header.name]), 1)
-        if header.metadata:
+        if header.metadata and header.name not in self.index:
             return self._meta_place(header, field)
         index = str(self.index[header.name])
         return self.place_at(header.type, field, f"p->h[{index}]", index)

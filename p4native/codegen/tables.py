@@ -241,6 +241,7 @@ class TableGen:
         if data:
             out.line(f"static const uint8_t data[] = {byte_array(data)};")
             out.line()
+            out.line("(void)data;")
         argument = "data" if data else "NULL"
         out.line(
             f"P4N_TRACE_CONST(p, {number}, {c_string(table.name)}, {index}, {call.action_id}, "
