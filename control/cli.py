@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -48,10 +49,10 @@ def run_words(words: list[str]) -> None:
 
 def _table(title: str, columns: dict[str, Callable[[dict[str, Any]], object]], rows: Any) -> None:
     """Print rows as a table; numbers to the right."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, show in columns.items():
         numeric = bool(rows) and all(isinstance(show(row), int) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=not numeric)
     for row in rows:
         table.add_row(*(str(show(row)) for show in columns.values()))
     Console().print(table)
@@ -124,13 +125,13 @@ def stats(vm: Annotated[str | None, typer.Argument(help="Only this VM.")] = None
         {
             "port": lambda r: r["port"],
             "NIC": lambda r: r["nic"],
-            "tx packets": lambda r: r["tx_packets"],
+            "tx pkts": lambda r: r["tx_packets"],
             "tx bytes": lambda r: r["tx_bytes"],
-            "rx packets": lambda r: r["rx_packets"],
+            "rx pkts": lambda r: r["rx_packets"],
             "rx bytes": lambda r: r["rx_bytes"],
-            "rx mcast": lambda r: r["rx_multicast"],
-            "rx bcast": lambda r: r["rx_broadcast"],
-            "dropped": lambda r: sum(r["drops"].values()),
+            "mcast": lambda r: r["rx_multicast"],
+            "bcast": lambda r: r["rx_broadcast"],
+            "drops": lambda r: sum(r["drops"].values()),
         },
         rows,
     )
@@ -195,20 +196,25 @@ def acl_list() -> None:
     """Rules, highest priority first."""
     with Client() as client:
         rows = client.get("/acl")
-    names = {
-        "name": "name",
-        "VM": "vm",
-        "direction": "direction",
-        "action": "action",
-        "protocol": "protocol",
-        "from": "src",
-        "ports from": "src_ports",
-        "to": "dst",
-        "ports to": "dst_ports",
-        "priority": "priority",
-    }
-    shown = [{key: "any" if row[key] is None else row[key] for key in row} for row in rows]
-    _table("ACL", {title: itemgetter(key) for title, key in names.items()}, shown)
+    _table(
+        "ACL",
+        {
+            "rule": itemgetter("name"),
+            "VM": lambda r: r["vm"] or "every",
+            "": itemgetter("direction"),
+            "does": itemgetter("action"),
+            "protocol": itemgetter("protocol"),
+            "from": lambda r: _end(r["src"], r["src_ports"]),
+            "to": lambda r: _end(r["dst"], r["dst_ports"]),
+            "priority": itemgetter("priority"),
+        },
+        rows,
+    )
+
+
+def _end(prefix: str | None, ports: str | None) -> str:
+    """One end of a rule: prefix and ports, as far as they matter."""
+    return (prefix or "any") + (f" port {ports}" if ports else "")
 
 
 @acl_app.command("add")

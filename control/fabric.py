@@ -221,7 +221,7 @@ class Fabric:
     def _report(self, nic: Nic, step: Step) -> None:
         """Tell the event bus what was written."""
         if step.difference:
-            self.bus.emit("nic", nic.name, f"wrote {step.difference}")
+            self.bus.emit("write", nic.name, str(step.difference))
         for update in step.difference.updates:
             self.bus.emit("write", nic.name, nic.encoder.describe(update))
 
