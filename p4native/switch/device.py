@@ -9,265 +9,43 @@ pipeline descriptor; `Pipeline.program` has the names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
-
-from p4native.bmv2 import model
-from p4native.switch.records import Entry, Mode, Status
-
-
-class SwitchError(Exception):
-    """A request the switch cannot fulfil; the text says what was given and what was expected."""
-
-    def __init__(self, message: str, status: Status = Status.BAD_RECORD) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class Replica(NamedTuple):
-    """One copy of a multicast group or clone session."""
-
-    port: int
-    instance: int
-
-
-class CloneSession(NamedTuple):
-    """Where clones go; `packet_length` in bytes truncates them, 0 does not."""
-
-    replicas: tuple[Replica, ...]
-    class_of_service: int = 0
-    packet_length: int = 0
-
-
-class GroupMember(NamedTuple):
-    """A member of a selector group; it is skipped while `watch_port` is down (None: never)."""
-
-    member: int
-    weight: int = 1
-    watch_port: int | None = None
-
-
-class MeterConfig(NamedTuple):
-    """Two-rate three-colour configuration: units per second, and bucket sizes in units."""
-
-    cir: int
-    cburst: int
-    pir: int
-    pburst: int
-
-
-class Digest(NamedTuple):
-    """A digest list: records in the layout of codegen/layout.py; `list_id` names it in an ack."""
-
-    learn_list: int
-    list_id: int
-    records: tuple[bytes, ...]
-    timestamp_ns: int
-
-
-class IdleEntry(NamedTuple):
-    """An entry that was not hit for its idle timeout."""
-
-    table: int
-    handle: int
-
-
-class PortStats(NamedTuple):
-    """Counters of one port since it was added; bytes are of frames as the pipeline saw them."""
-
-    rx_packets: int
-    rx_bytes: int
-    rx_dropped: int
-    tx_packets: int
-    tx_bytes: int
-    tx_dropped: int
-    tx_segmented: int
-    tx_checksummed: int
-
-
-class DropCount(NamedTuple):
-    """Frames dropped for one reason."""
-
-    reason: str
-    packets: int
-
-
-class Pipeline:
-    """A loaded program and its state. Made by `Device.prepare`; not live before `commit`."""
-
-    program: model.Program
-    """The validated program: names, key layouts, action ids; its `tables` tuple is in index order.
-    """
-
-    # -- table entries ---------------------------------------------------------------------------
-
-    def write(
-        self, records: bytes, count: int, mode: Mode = Mode.CONTINUE
-    ) -> tuple[Sequence[int], Sequence[int]]:
-        """Run `count` concatenated operations (see records.py) in order, in one call.
-
-        Returns their `Status` values and, for inserts, the entries' handles: numbers that stay
-        with the entry for its life and are unique in its table.
-        """
-        raise NotImplementedError
-
-    def entries(self, table: int, chunk: int = 1024) -> Iterator[memoryview]:
-        """Yield the table's entries as buffers of concatenated records, `chunk` at a time.
-
-        An entry that stays in the table throughout is yielded at least once.
-        """
-        raise NotImplementedError
-
-    def read(self, table: int) -> Iterator[Entry]:
-        """Yield the table's entries unpacked: convenient, and slower than `entries`."""
-        raise NotImplementedError
-
-    def find(
-        self, table: int, key: bytes, mask: bytes = b"", prefix_len: int = 0, priority: int = 0
-    ) -> Entry | None:
-        """Return one entry by its match and priority."""
-        raise NotImplementedError
-
-    def by_handle(self, table: int, handle: int) -> Entry | None:
-        """Return one entry by its handle."""
-        raise NotImplementedError
-
-    def default(self, table: int) -> Entry | None:
-        """Return the default entry (flag CONST while it is the program's); None without one."""
-        raise NotImplementedError
-
-    def count_entries(self, table: int) -> int:
-        """Return the number of entries, const ones included."""
-        raise NotImplementedError
-
-    def set_entry_counter(self, table: int, handle: int, packets: int, octets: int) -> None:
-        """Overwrite an entry's direct counter; MISSING if there is no such entry."""
-        raise NotImplementedError
-
-    def set_entry_meter(self, table: int, handle: int, config: MeterConfig | None) -> None:
-        """Configure an entry's direct meter; None resets it to always green."""
-        raise NotImplementedError
-
-    # -- action profiles -------------------------------------------------------------------------
-
-    def insert_member(self, profile: int, member: int, action: int, data: bytes) -> None:
-        """Add a member; EXISTS, or FULL (members and groups are each bounded by the size)."""
-        raise NotImplementedError
-
-    def modify_member(self, profile: int, member: int, action: int, data: bytes) -> None:
-        """Replace a member's action; entries and groups that use it follow."""
-        raise NotImplementedError
-
-    def delete_member(self, profile: int, member: int) -> None:
-        """Remove a member; IN_USE while an entry or a group refers to it."""
-        raise NotImplementedError
-
-    def members(self, profile: int) -> list[tuple[int, int, bytes]]:
-        """Return (member id, JSON action id, data) of all members, by id."""
-        raise NotImplementedError
-
-    def insert_group(
-        self, profile: int, group: int, members: Sequence[GroupMember], max_size: int = 0
-    ) -> None:
-        """Add a group; MISSING if a member does not exist, FULL beyond max_size (0: unbounded)."""
-        raise NotImplementedError
-
-    def modify_group(
-        self, profile: int, group: int, members: Sequence[GroupMember], max_size: int = 0
-    ) -> None:
-        """Replace a group's members at once."""
-        raise NotImplementedError
-
-    def delete_group(self, profile: int, group: int) -> None:
-        """Remove a group; IN_USE while an entry refers to it."""
-        raise NotImplementedError
-
-    def groups(self, profile: int) -> list[tuple[int, int, tuple[GroupMember, ...]]]:
-        """Return (group id, max_size, members) of all groups, by id."""
-        raise NotImplementedError
-
-    # -- counters, meters, registers, value sets -------------------------------------------------
-
-    def counter_cells(self, counter: int, start: int, count: int) -> list[tuple[int, int]]:
-        """Return (packets, bytes) of `count` cells from `start` on."""
-        raise NotImplementedError
-
-    def set_counter(self, counter: int, index: int, packets: int, octets: int) -> None:
-        """Overwrite one cell."""
-        raise NotImplementedError
-
-    def meter_config(self, meter: int, index: int) -> MeterConfig | None:
-        """Return one cell's configuration, None while it has none."""
-        raise NotImplementedError
-
-    def set_meter(self, meter: int, index: int, config: MeterConfig | None) -> None:
-        """Configure one cell (its buckets start full); None makes it always green."""
-        raise NotImplementedError
-
-    def register_cells(self, register: int, start: int, count: int) -> list[int]:
-        """Return `count` cells from `start` on, as unsigned values."""
-        raise NotImplementedError
-
-    def set_register(self, register: int, index: int, value: int) -> None:
-        """Overwrite one cell."""
-        raise NotImplementedError
-
-    def value_set(self, value_set: int) -> list[tuple[bytes, bytes]]:
-        """Return the members as (value, mask)."""
-        raise NotImplementedError
-
-    def set_value_set(self, value_set: int, members: Sequence[tuple[bytes, bytes]]) -> None:
-        """Replace all members at once; FULL beyond the set's size."""
-        raise NotImplementedError
-
-    # -- replication -----------------------------------------------------------------------------
-
-    def multicast_group(self, group: int) -> tuple[Replica, ...] | None:
-        """Return a group's replicas as written, None if there is no such group."""
-        raise NotImplementedError
-
-    def set_multicast_group(self, group: int, replicas: Sequence[Replica] | None) -> None:
-        """Create, replace or (None) delete a multicast group, at once for packets."""
-        raise NotImplementedError
-
-    def multicast_groups(self) -> list[int]:
-        """Return the ids of all multicast groups, ascending."""
-        raise NotImplementedError
-
-    def clone_session(self, session: int) -> CloneSession | None:
-        """Return a session as written, None if there is no such session."""
-        raise NotImplementedError
-
-    def set_clone_session(self, session: int, config: CloneSession | None) -> None:
-        """Create, replace or (None) delete a clone session, at once for packets."""
-        raise NotImplementedError
-
-    def clone_sessions(self) -> list[int]:
-        """Return the ids of all clone sessions, ascending."""
-        raise NotImplementedError
-
-    # -- digests ---------------------------------------------------------------------------------
-
-    def configure_digest(
-        self, learn_list: int, *, max_records: int, max_timeout_ns: int, ack_timeout_ns: int
-    ) -> None:
-        """Enable a digest: a list goes out when it has max_records or is max_timeout_ns old.
-
-        A record that was sent and neither acknowledged nor ack_timeout_ns old is not sent again.
-        """
-        raise NotImplementedError
-
-    def disable_digest(self, learn_list: int) -> None:
-        """Stop a digest and forget what it has collected."""
-        raise NotImplementedError
-
-    def ack_digest(self, learn_list: int, list_id: int) -> None:
-        """Acknowledge a list: its records may be reported again. Unknown ids are ignored."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Free the state of a pipeline that is not live; called twice it does nothing."""
-        raise NotImplementedError
+import ctypes as c
+import errno
+import json
+import os
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from p4native.bmv2.reader import read_program
+from p4native.codegen import generate
+from p4native.switch import build, native
+from p4native.switch.pipeline import Pipeline
+from p4native.switch.state import (
+    CloneSession,
+    Digest,
+    DropCount,
+    GroupMember,
+    IdleEntry,
+    MeterConfig,
+    PortStats,
+    Replica,
+    SwitchError,
+)
+
+_NONE = 0xFFFFFFFF
+_FRAMES_BYTES = 1 << 22
+_IDLE_PERIOD_S = 0.05
+_IDLE_BUDGET = 65536
+_FRAME_HEAD = struct.Struct("<II")
+
+DROP_REASONS = (
+    "ingress", "egress", "multicast", "no_memory", "loop_full", "too_long", "priority",
+    "assert", "no_port", "tx_full", "no_pipeline", "malformed",
+)  # fmt: skip
+"""Names of enum p4n_drop_reason, in its order."""
 
 
 class Device:
@@ -284,7 +62,34 @@ class Device:
         name: str = "",
     ) -> None:
         """Create a switch without ports and program; `threads` packet threads after `start`."""
-        raise NotImplementedError
+        self.device_id = device_id
+        self.name = name or f"device {device_id}"
+        self.cpu_port = cpu_port
+        self._c = native.engine()
+        cpu = _NONE if cpu_port is None else cpu_port
+        self._device: int | None = self._c.p4n_device_create(
+            threads, cpu, drop_port, packet_in_limit
+        )
+        if not self._device:
+            raise SwitchError(
+                f"{self.name}: cannot set up {threads} packet threads (at most 63): "
+                "out of memory or of file descriptors"
+            )
+        self._pipeline: Pipeline | None = None
+        self._ports: dict[int, str | None] = {}
+        self._lock = threading.Lock()
+        self._busy = 0
+        self._idle = threading.Condition()
+        self._stopping = threading.Event()
+        self._buffers = threading.local()
+        if cpu_port is not None:
+            self._c.p4n_port_add(self._device, cpu_port, None, None)
+
+    @property
+    def _handle(self) -> int:
+        if self._device is None:
+            raise SwitchError(f"{self.name}: it has been stopped")
+        return self._device
 
     # -- pipeline --------------------------------------------------------------------------------
 
@@ -293,16 +98,52 @@ class Device:
 
         Raises BmvJsonError for a faulty JSON, BuildError when the C compiler is missing or fails.
         """
-        raise NotImplementedError
+        try:
+            tree = json.loads(json_text)
+        except ValueError as fault:
+            raise SwitchError(f"the pipeline is not JSON: {fault}") from None
+        program = read_program(tree)
+        library, descriptor = native.load_pipeline(build.pipeline_library(generate(program)))
+        instance = self._c.p4n_instance_create(
+            self._handle, self._c.p4n_device_domain(self._handle), descriptor
+        )
+        if not instance:
+            raise SwitchError(f"{self.name}: out of memory for the program's tables")
+        return Pipeline(program, library, instance)
 
     def commit(self, pipeline: Pipeline) -> None:
         """Make a pipeline live between two batches of packets, and close the one before."""
-        raise NotImplementedError
+        with self._lock:
+            old, self._pipeline = self._pipeline, pipeline
+            self._c.p4n_device_commit(self._handle, pipeline.handle)
+            pipeline.live = True
+        if old is not None and old is not pipeline:
+            old.live = False
+            old.wake()
+            self._drain()
+            old.close()
 
     @property
     def pipeline(self) -> Pipeline | None:
         """The live pipeline."""
-        raise NotImplementedError
+        return self._pipeline
+
+    @contextmanager
+    def _using(self) -> Iterator[Pipeline | None]:
+        """Keep the live pipeline from being freed while a waiter is inside it."""
+        with self._idle:
+            self._busy += 1
+        try:
+            yield self._pipeline
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
+
+    def _drain(self) -> None:
+        """Wait for the waiters to have left; they were woken."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._busy)
 
     # -- ports -----------------------------------------------------------------------------------
 
@@ -312,41 +153,81 @@ class Device:
         `pcap` is a folder that gets <interface>_in.pcap and _out.pcap. Raises SwitchError when the
         number is taken or the interface cannot be opened.
         """
-        raise NotImplementedError
+        code = self._c.p4n_port_add(
+            self._handle, port, interface.encode() if interface else None,
+            os.fsencode(pcap) if pcap else None,
+        )  # fmt: skip
+        if code:
+            raise SwitchError(self._port_error(port, interface, -code))
+        self._ports[port] = interface
+
+    def _port_error(self, port: int, interface: str | None, code: int) -> str:
+        where = f"{self.name}: port {port}" + (f" on {interface}" if interface else "")
+        return {
+            errno.EEXIST: f"{where}: the port number is taken",
+            errno.ENODEV: f"{where}: there is no such interface (see: ip link)",
+            errno.EPERM: f"{where}: raw sockets need CAP_NET_RAW (run as root)",
+            errno.EIO: f"{where}: cannot write the capture files",
+            errno.EINVAL: f"{where}: the number must be below 65536, the name below 16 characters",
+        }.get(code, f"{where}: {os.strerror(code)}")
 
     def remove_port(self, port: int) -> None:
         """Detach a port; frames on their way to it are dropped and counted."""
-        raise NotImplementedError
+        if self._c.p4n_port_remove(self._handle, port):
+            raise SwitchError(f"{self.name}: there is no port {port}")
+        self._ports.pop(port, None)
 
     def ports(self) -> dict[int, str | None]:
         """Return port numbers and their interfaces (None: memory)."""
-        raise NotImplementedError
+        return dict(self._ports)
 
     def port_up(self, port: int) -> bool:
         """Return whether the port exists and has link; memory ports have."""
-        raise NotImplementedError
+        return bool(self._c.p4n_port_state(self._handle, port) == 1)
 
     def set_port_up(self, port: int, up: bool) -> None:
         """Enable or disable a port by hand, as selectors' watch ports see it."""
-        raise NotImplementedError
+        if self._c.p4n_port_force(self._handle, port, up):
+            raise SwitchError(f"{self.name}: there is no port {port}")
 
     def port_stats(self, port: int) -> PortStats:
         """Return the port's counters; SwitchError if it does not exist."""
-        raise NotImplementedError
+        counts = (c.c_uint64 * 8)()
+        if self._c.p4n_port_read_stats(self._handle, port, counts):
+            raise SwitchError(f"{self.name}: there is no port {port}")
+        return PortStats(*counts)
 
     def drops(self) -> list[DropCount]:
         """Return drops by reason since the switch started, zero counts included."""
-        raise NotImplementedError
+        counts = (c.c_uint64 * len(DROP_REASONS))()
+        self._c.p4n_device_drops(self._handle, counts)
+        return [DropCount(*pair) for pair in zip(DROP_REASONS, counts, strict=True)]
 
     # -- running ---------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the packet threads. Without them, `inject` runs the pipeline in the caller."""
-        raise NotImplementedError
+        code = self._c.p4n_device_start(self._handle)
+        if code:
+            raise SwitchError(f"{self.name}: cannot start its threads: {os.strerror(-code)}")
 
     def stop(self) -> None:
         """Stop the packet threads and close all ports and pipelines; wakes every waiter."""
-        raise NotImplementedError
+        with self._lock:
+            device, self._device = self._device, None
+            pipeline, self._pipeline = self._pipeline, None
+        if device is None:
+            return
+        self._stopping.set()
+        if pipeline is not None:
+            pipeline.wake()
+        self._c.p4n_device_stop(device)
+        self._drain()
+        self._c.p4n_device_commit(device, None)
+        if pipeline is not None:
+            pipeline.live = False
+            pipeline.close()
+        self._c.p4n_device_destroy(device)
 
     # -- memory ports ----------------------------------------------------------------------------
 
@@ -355,20 +236,52 @@ class Device:
 
         When this returns, its output has left or can be collected.
         """
-        raise NotImplementedError
+        self._send(port, frame, True)
+
+    def _send(self, port: int, frame: bytes, wait: bool) -> None:
+        code = self._c.p4n_inject(self._handle, port, frame, len(frame), wait)
+        if code == -errno.EMSGSIZE:
+            raise SwitchError(f"a frame of {len(frame)} bytes: at most 65536 fit")
+        if code:
+            raise SwitchError("the packet thread is behind: the frame was dropped")
 
     def collect(self, timeout: float = 0.0) -> list[tuple[int, bytes]]:
         """Return (port, frame) that memory ports have sent since the last call, in order.
 
         Waits up to `timeout` seconds for the first one.
         """
-        raise NotImplementedError
+        return self._pop(self._c.p4n_memory_wait, timeout, 1 << 20)
+
+    def _pop(self, function: object, timeout: float, limit: int) -> list[tuple[int, bytes]]:
+        with self._using():
+            if self._device is None:
+                return []
+            buffer = self._buffer()
+            size = function(  # type: ignore[operator]
+                self._device, time.monotonic_ns() + int(timeout * 1e9), buffer, _FRAMES_BYTES,
+                limit,
+            )  # fmt: skip
+        raw, at, frames = memoryview(buffer)[:size], 0, []
+        while at < size:
+            port, length = _FRAME_HEAD.unpack_from(raw, at)
+            frames.append((port, bytes(raw[at + 8 : at + 8 + length])))
+            at += 8 + ((length + 3) & ~3)
+        return frames
+
+    def _buffer(self) -> c.Array[c.c_char]:
+        """This thread's buffer for frames: too large to make anew for every call."""
+        buffer: c.Array[c.c_char] | None = getattr(self._buffers, "frames", None)
+        if buffer is None:
+            buffer = self._buffers.frames = c.create_string_buffer(_FRAMES_BYTES)
+        return buffer
 
     # -- controller ------------------------------------------------------------------------------
 
     def packet_out(self, frame: bytes) -> None:
         """Send a frame (with its packet_out header) into the pipeline from the CPU port."""
-        raise NotImplementedError
+        if self.cpu_port is None:
+            raise SwitchError(f"{self.name}: it has no CPU port (--cpu-port)")
+        self._send(self.cpu_port, frame, False)
 
     def wait_packet_in(self, timeout: float, limit: int = 256) -> list[bytes]:
         """Wait for frames sent to the CPU port (with their packet_in header), oldest first.
@@ -376,17 +289,42 @@ class Device:
         Returns at most `limit`; an empty list after `timeout` seconds or when the switch stops.
         The queue is bounded: what does not fit is dropped and counted in `packet_in_dropped`.
         """
-        raise NotImplementedError
+        return [frame for _, frame in self._pop(self._c.p4n_packet_in_wait, timeout, limit)]
+
+    def wait_log(self, timeout: float) -> list[str]:
+        """Wait for texts of log_msg(), assert() and assume(); bounded like packet-ins."""
+        frames = self._pop(self._c.p4n_log_wait, timeout, 1024)
+        return [text.decode(errors="replace") for _, text in frames]
 
     @property
     def packet_in_dropped(self) -> int:
         """Packet-ins lost because nobody read them in time."""
-        raise NotImplementedError
+        return int(self._c.p4n_packet_in_dropped(self._handle))
 
     def wait_digests(self, timeout: float) -> list[Digest]:
         """Wait for digest lists; empty after `timeout` seconds or when the switch stops."""
-        raise NotImplementedError
+        deadline = time.monotonic_ns() + int(timeout * 1e9)
+        with self._using() as pipeline:
+            digest = pipeline.wait_digest(deadline, time.time_ns()) if pipeline else None
+        if pipeline is None:
+            self._stopping.wait(timeout)
+        return [digest] if digest else []
 
     def wait_idle(self, timeout: float) -> list[IdleEntry]:
         """Wait for entries to be idle; each is reported again after another idle timeout."""
-        raise NotImplementedError
+        deadline = time.monotonic() + timeout
+        while not self._stopping.is_set():
+            with self._using() as pipeline:
+                found = pipeline.sweep_idle(_IDLE_BUDGET) if pipeline else []
+                pause = _IDLE_PERIOD_S if pipeline and pipeline.times_out else timeout
+            left = deadline - time.monotonic()
+            if found or left <= 0:
+                return found
+            self._stopping.wait(min(left, pause))
+        return []
+
+
+__all__ = [
+    "CloneSession", "Device", "Digest", "DropCount", "GroupMember", "IdleEntry", "MeterConfig",
+    "Pipeline", "PortStats", "Replica", "SwitchError",
+]  # fmt: skip

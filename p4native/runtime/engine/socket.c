@@ -1,0 +1,244 @@
+/* AF_PACKET ports: batches of frames with their offload state (PACKET_VNET_HDR). */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "device.h"
+
+#define BUFFER_BYTES (8 << 20)
+#define VLAN_BYTES 4u
+
+static int set(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) ? -errno : 0;
+}
+
+static int bind_to(int fd, int ifindex)
+{
+	struct sockaddr_ll ll = {.sll_family = AF_PACKET,
+				 .sll_protocol = htons(ETH_P_ALL),
+				 .sll_ifindex = ifindex};
+	struct packet_mreq promiscuous = {.mr_ifindex = ifindex, .mr_type = PACKET_MR_PROMISC};
+
+	if (bind(fd, (struct sockaddr *)&ll, sizeof(ll)))
+		return -errno;
+	if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof(promiscuous)))
+		return -errno;
+	return 0;
+}
+
+static int configure(int fd)
+{
+	int err = set(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
+
+	if (!err)
+		err = set(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+	if (!err)
+		err = set(fd, SOL_PACKET, PACKET_AUXDATA, 1);
+	/* Larger buffers need privilege beyond the limits; without it the usual ones must do. */
+	if (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES))
+		(void)set(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
+	if (set(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES))
+		(void)set(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
+	return err;
+}
+
+int p4n_socket_open(struct p4n_port *port)
+{
+	int fd, err;
+
+	port->ifindex = (int)if_nametoindex(port->name);
+	if (!port->ifindex)
+		return -ENODEV;
+	/* Protocol 0: nothing arrives before the socket is bound to its interface. */
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	err = configure(fd);
+	if (!err)
+		err = bind_to(fd, port->ifindex);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	port->fd = fd;
+	atomic_store(&port->up, p4n_link_up(port->name));
+	return 0;
+}
+
+void p4n_socket_rebind(struct p4n_port *port, int ifindex)
+{
+	if (!bind_to(port->fd, ifindex))
+		port->ifindex = ifindex;
+}
+
+bool p4n_link_up(const char *name)
+{
+	struct ifreq req = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool up;
+
+	if (fd < 0)
+		return false;
+	memcpy(req.ifr_name, name, strnlen(name, IFNAMSIZ - 1));
+	up = !ioctl(fd, SIOCGIFFLAGS, &req) && (req.ifr_flags & IFF_UP) &&
+	     (req.ifr_flags & IFF_RUNNING);
+	close(fd);
+	return up;
+}
+
+/* --- reading ----------------------------------------------------------------------------------- */
+
+struct control {
+	struct cmsghdr head;
+	struct tpacket_auxdata aux;
+} __attribute__((aligned(8)));
+
+static const struct tpacket_auxdata *auxdata(struct msghdr *msg)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+		if (c->cmsg_level == SOL_PACKET && c->cmsg_type == PACKET_AUXDATA)
+			return (const struct tpacket_auxdata *)(const void *)CMSG_DATA(c);
+	return NULL;
+}
+
+/* The kernel keeps the outer VLAN tag beside the frame: put it back where it belongs. */
+static void insert_vlan(struct p4n_packet *pkt, const struct tpacket_auxdata *aux)
+{
+	uint16_t tpid = ETH_P_8021Q, tag[2];
+
+	if (aux->tp_status & TP_STATUS_VLAN_TPID_VALID)
+		tpid = aux->tp_vlan_tpid;
+	tag[0] = htons(tpid);
+	tag[1] = htons(aux->tp_vlan_tci);
+	memmove(pkt->data - VLAN_BYTES, pkt->data, 2 * ETH_ALEN);
+	pkt->data -= VLAN_BYTES;
+	memcpy(pkt->data + 2 * ETH_ALEN, tag, sizeof(tag));
+	pkt->len += VLAN_BYTES;
+	if (pkt->vnet.flags & 1)
+		pkt->vnet.csum_start = (uint16_t)(pkt->vnet.csum_start + VLAN_BYTES);
+	if (pkt->vnet.gso_type)
+		pkt->vnet.hdr_len = (uint16_t)(pkt->vnet.hdr_len + VLAN_BYTES);
+}
+
+/* Fills in what the kernel said about a frame; false for one that cannot be used. */
+static bool accept_frame(struct p4n_port *port, struct p4n_packet *pkt, struct mmsghdr *m)
+{
+	const struct tpacket_auxdata *aux = auxdata(&m->msg_hdr);
+
+	if (m->msg_len < sizeof(pkt->vnet) + ETH_HLEN || m->msg_hdr.msg_flags & MSG_TRUNC)
+		return false;
+	pkt->len = m->msg_len - (uint32_t)sizeof(pkt->vnet);
+	/* Only NEEDS_CSUM says that something is open; the others are remarks on reception. */
+	pkt->vnet.flags &= 1;
+	if (aux && aux->tp_status & TP_STATUS_VLAN_VALID)
+		insert_vlan(pkt, aux);
+	pkt->wire_len = pkt->len;
+	pkt->ingress_port = port->number;
+	return true;
+}
+
+/* Frames for the whole batch, as far as the pool has them. */
+static uint32_t prepare(struct p4n_thread_io *io)
+{
+	uint32_t n = 0;
+
+	while (n < P4N_BATCH) {
+		if (!io->rx[n])
+			io->rx[n] = p4n_packet_alloc(&io->th, 0);
+		if (!io->rx[n])
+			break;
+		n++;
+	}
+	return n;
+}
+
+uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port, struct p4n_packet **out)
+{
+	struct mmsghdr msgs[P4N_BATCH];
+	struct iovec iov[P4N_BATCH][2];
+	struct control control[P4N_BATCH];
+	uint32_t n = prepare(io), kept = 0;
+	uint64_t bytes = 0;
+	int got;
+
+	for (uint32_t i = 0; i < n; i++) {
+		iov[i][0] = (struct iovec){&io->rx[i]->vnet, sizeof(io->rx[i]->vnet)};
+		iov[i][1] = (struct iovec){io->rx[i]->data, P4N_MAX_FRAME};
+		msgs[i].msg_hdr = (struct msghdr){.msg_iov = iov[i],
+						  .msg_iovlen = 2,
+						  .msg_control = &control[i],
+						  .msg_controllen = sizeof(control[i])};
+	}
+	got = recvmmsg(port->fd, msgs, n, MSG_DONTWAIT, NULL);
+	if (got < 0 && errno != EAGAIN && errno != EINTR)
+		(void)getsockopt(port->fd, SOL_SOCKET, SO_ERROR, &got, &(socklen_t){sizeof(got)});
+	for (int i = 0; i < got; i++) {
+		struct p4n_packet *pkt = io->rx[i];
+
+		if (!accept_frame(port, pkt, &msgs[i])) {
+			p4n_stat_add(&port->stats.rx_dropped, 1);
+			continue;
+		}
+		if (port->in)
+			p4n_capture_write(port->in, pkt);
+		bytes += pkt->len;
+		io->rx[i] = NULL;
+		out[kept++] = pkt;
+	}
+	if (kept) {
+		p4n_stat_add(&port->stats.rx_packets, kept);
+		p4n_stat_add(&port->stats.rx_bytes, bytes);
+	}
+	return kept;
+}
+
+/* --- writing ----------------------------------------------------------------------------------- */
+
+static void count_sent(struct p4n_port *port, struct p4n_packet **pkts, uint32_t n)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		bytes += pkts[i]->len;
+		if (port->out)
+			p4n_capture_write(port->out, pkts[i]);
+	}
+	p4n_stat_add(&port->stats.tx_packets, n);
+	p4n_stat_add(&port->stats.tx_bytes, bytes);
+}
+
+void p4n_socket_write(struct p4n_thread_io *io, struct p4n_port *port, struct p4n_packet **pkts,
+		      uint32_t n)
+{
+	struct mmsghdr msgs[P4N_BATCH];
+	struct iovec iov[P4N_BATCH][2];
+	uint32_t at = 0, dropped = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		iov[i][0] = (struct iovec){&pkts[i]->vnet, sizeof(pkts[i]->vnet)};
+		iov[i][1] = (struct iovec){pkts[i]->data, pkts[i]->len};
+		msgs[i].msg_hdr = (struct msghdr){.msg_iov = iov[i], .msg_iovlen = 2};
+	}
+	while (at < n) {
+		int sent = sendmmsg(port->fd, msgs + at, n - at, MSG_DONTWAIT);
+
+		if (sent > 0) {
+			count_sent(port, pkts + at, (uint32_t)sent);
+			at += (uint32_t)sent;
+			continue;
+		}
+		/* A full or dead port loses the frame that it refuses, never anyone's time. */
+		if (sent < 0 && errno == EINTR)
+			continue;
+		dropped++;
+		at++;
+	}
+	if (dropped)
+		p4n_stat_add(&port->stats.tx_dropped, dropped);
+	for (uint32_t i = 0; i < n; i++)
+		p4n_packet_free(&io->th, pkts[i]);
+}

@@ -1,0 +1,385 @@
+/* Longest prefix match: a tree bitmap that consumes 4 bits per node.
+ *
+ * A node holds the prefixes of length 0 to 3 that end in it and its children, both as bitmaps over
+ * one packed array of pointers. Nodes never change, apart from the pointers; a change of shape makes
+ * a new node and swaps one pointer. So a lookup is at most width / 4 + 1 dependent steps, whatever
+ * the routes. Tables with exact fields too have one tree per value of those, found by hash. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+#define MAX_KEY 1024u /* bytes, all fields */
+
+struct p4n_node {
+	uint16_t children; /* bit n: the subtree of nibble n */
+	uint16_t leaves;   /* bit (1 << len | value) - 1: a prefix of len bits ends here */
+	void *_Atomic ptr[]; /* children by nibble, then entries by bit */
+};
+
+struct p4n_trie {
+	struct p4n_limbo *limbo;
+	uint32_t key_off;
+	uint32_t key_pad;
+	uint32_t off, bytes; /* of the lpm field in the key */
+	uint32_t skip;       /* bits before the field's first one */
+	bool rooted;         /* has exact fields: roots by hash */
+	struct p4n_node *_Atomic root;
+	struct p4n_hash roots; /* p4n_entry.data: root pointer, then the key without the lpm field */
+	struct p4n_hash_writer roots_writer;
+	struct p4n_slab root_slab;
+};
+
+/* Prefixes of length 0 to 3 that a nibble has, as bits of `leaves`. */
+static inline uint32_t ancestors(uint32_t nibble)
+{
+	return 1u | 1u << (1 + (nibble >> 3)) | 1u << (3 + (nibble >> 2)) |
+	       1u << (7 + (nibble >> 1));
+}
+
+static inline uint32_t nibble_at(const uint8_t *bytes, uint32_t i)
+{
+	return i & 1 ? bytes[i >> 1] & 15u : bytes[i >> 1] >> 4;
+}
+
+static inline uint32_t rank(uint32_t bitmap, uint32_t bit)
+{
+	return (uint32_t)__builtin_popcount(bitmap & ((1u << bit) - 1));
+}
+
+static inline uint32_t n_children(const struct p4n_node *n)
+{
+	return (uint32_t)__builtin_popcount(n->children);
+}
+
+static inline uint32_t n_leaves(const struct p4n_node *n)
+{
+	return (uint32_t)__builtin_popcount(n->leaves);
+}
+
+static inline void *load(const struct p4n_node *n, uint32_t i)
+{
+	return atomic_load_explicit((void *_Atomic *)(uintptr_t)&n->ptr[i], memory_order_acquire);
+}
+
+static struct p4n_entry *search(const struct p4n_node *n, const uint8_t *field, uint32_t bytes)
+{
+	const struct p4n_node *best = NULL;
+	uint32_t best_at = 0;
+
+	for (uint32_t i = 0; n; i++) {
+		uint32_t nibble, hit;
+
+		if (i == bytes * 2) { /* the whole field: only the prefix of length 0 is left */
+			if (n->leaves & 1) {
+				best = n;
+				best_at = n_children(n);
+			}
+			break;
+		}
+		nibble = nibble_at(field, i);
+		hit = n->leaves & ancestors(nibble);
+		if (hit) {
+			best = n;
+			best_at = n_children(n) + rank(n->leaves, 31 - (uint32_t)__builtin_clz(hit));
+		}
+		if (!(n->children >> nibble & 1))
+			break;
+		n = load(n, rank(n->children, nibble));
+	}
+	return best ? load(best, best_at) : NULL;
+}
+
+/* The key with the lpm field zeroed: what the roots are found by. */
+static inline void exact_part(const struct p4n_trie *t, const uint8_t *key, uint8_t *out)
+{
+	memcpy(out, key, t->key_pad);
+	memset(out + t->off, 0, t->bytes);
+}
+
+static inline struct p4n_node *_Atomic *root_slot(struct p4n_entry *holder)
+{
+	return (struct p4n_node * _Atomic *)(void *)holder->data;
+}
+
+P4N_EXPORT const struct p4n_entry *p4n_lpm_lookup(struct p4n_table *t, const uint8_t *key,
+						  uint32_t key_bytes)
+{
+	struct p4n_trie *trie = atomic_load_explicit(&t->trie, memory_order_acquire);
+	uint8_t exact[MAX_KEY] __attribute__((aligned(8)));
+	struct p4n_entry *holder;
+
+	(void)key_bytes;
+	if (!trie->rooted)
+		return search(atomic_load_explicit(&trie->root, memory_order_acquire),
+			      key + trie->off, trie->bytes);
+	exact_part(trie, key, exact);
+	holder = p4n_hash_find(&trie->roots, exact, trie->key_pad / 8);
+	if (!holder)
+		return NULL;
+	return search(atomic_load_explicit(root_slot(holder), memory_order_acquire),
+		      key + trie->off, trie->bytes);
+}
+
+struct p4n_trie *p4n_trie_create(const struct p4n_table_desc *desc, struct p4n_limbo *limbo,
+				 uint32_t key_off)
+{
+	const struct p4n_key_field *f = &desc->fields[desc->lpm_field];
+	struct p4n_trie *t = calloc(1, sizeof(*t));
+
+	if (!t || p4n_pad8(desc->key_bytes) > MAX_KEY) {
+		free(t);
+		return NULL;
+	}
+	t->limbo = limbo;
+	t->key_off = key_off;
+	t->key_pad = p4n_pad8(desc->key_bytes);
+	t->off = f->offset;
+	t->bytes = f->bytes;
+	t->skip = f->bytes * 8 - f->width;
+	t->rooted = desc->n_fields > 1;
+	p4n_slab_init(&t->root_slab, (uint32_t)sizeof(struct p4n_entry) + 8 + t->key_pad);
+	if (t->rooted &&
+	    !p4n_hash_init(&t->roots_writer, &t->roots, limbo, 8, t->key_pad)) {
+		free(t);
+		return NULL;
+	}
+	return t;
+}
+
+static struct p4n_node *new_node(uint32_t children, uint32_t leaves)
+{
+	uint32_t n = (uint32_t)(__builtin_popcount(children) + __builtin_popcount(leaves));
+	struct p4n_node *node = calloc(1, sizeof(*node) + n * sizeof(void *));
+
+	if (node) {
+		node->children = (uint16_t)children;
+		node->leaves = (uint16_t)leaves;
+	}
+	return node;
+}
+
+/* A copy of `n` (NULL: empty) with other bitmaps: pointers move, new ones are NULL. */
+static struct p4n_node *reshape(const struct p4n_node *n, uint32_t children, uint32_t leaves)
+{
+	struct p4n_node *copy = new_node(children, leaves);
+
+	for (uint32_t bit = 0; copy && n && bit < 16; bit++) {
+		if (n->children & children & 1u << bit)
+			atomic_init(&copy->ptr[rank(children, bit)], load(n, rank(n->children, bit)));
+		if (n->leaves & leaves & 1u << bit)
+			atomic_init(&copy->ptr[n_children(copy) + rank(leaves, bit)],
+				    load(n, n_children(n) + rank(n->leaves, bit)));
+	}
+	return copy;
+}
+
+/* Where a prefix ends: nodes to pass, and the bit in the last one. */
+struct place {
+	uint32_t depth;
+	uint32_t bit;
+};
+
+static struct place place_of(const struct p4n_trie *t, const struct p4n_entry *e)
+{
+	const uint8_t *field = e->data + t->key_off + t->off;
+	uint32_t bits = e->prefix_len + t->skip;
+	uint32_t rest = bits & 3;
+	struct place p = {.depth = bits / 4, .bit = (1u << rest) - 1};
+
+	if (rest)
+		p.bit += nibble_at(field, p.depth) >> (4 - rest);
+	return p;
+}
+
+/* The chain of new nodes from depth `from` down to the entry's own. */
+static struct p4n_node *chain(const struct p4n_trie *t, struct p4n_entry *e, struct place p,
+			      uint32_t from)
+{
+	const uint8_t *field = e->data + t->key_off + t->off;
+	struct p4n_node *n = new_node(0, 1u << p.bit);
+
+	if (n)
+		atomic_init(&n->ptr[0], e);
+	for (uint32_t depth = p.depth; n && depth-- > from;) {
+		struct p4n_node *up = new_node(1u << nibble_at(field, depth), 0);
+
+		if (!up) {
+			free(n); /* out of memory: what hangs below it is lost, nothing is visible */
+			return NULL;
+		}
+		atomic_init(&up->ptr[0], n);
+		n = up;
+	}
+	return n;
+}
+
+static void swap_node(struct p4n_trie *t, void *_Atomic *slot, struct p4n_node *from,
+		      struct p4n_node *to)
+{
+	atomic_store_explicit(slot, to, memory_order_release);
+	if (from)
+		p4n_retire(t->limbo, p4n_free_plain, NULL, from, 160);
+}
+
+static bool insert_at(struct p4n_trie *t, void *_Atomic *slot, struct p4n_entry *e)
+{
+	const uint8_t *field = e->data + t->key_off + t->off;
+	struct place p = place_of(t, e);
+	struct p4n_node *n = atomic_load(slot), *fresh;
+	uint32_t depth = 0;
+
+	for (; n && depth < p.depth; depth++) {
+		uint32_t nibble = nibble_at(field, depth);
+		struct p4n_node *below;
+
+		if (n->children >> nibble & 1) {
+			slot = &n->ptr[rank(n->children, nibble)];
+			n = atomic_load(slot);
+			continue;
+		}
+		below = chain(t, e, p, depth + 1);
+		fresh = below ? reshape(n, n->children | 1u << nibble, n->leaves) : NULL;
+		if (!fresh)
+			return false;
+		atomic_init(&fresh->ptr[rank(fresh->children, nibble)], below);
+		swap_node(t, slot, n, fresh);
+		return true;
+	}
+	fresh = n ? reshape(n, n->children, n->leaves | 1u << p.bit) : chain(t, e, p, depth);
+	if (!fresh)
+		return false;
+	if (n)
+		atomic_init(&fresh->ptr[n_children(fresh) + rank(fresh->leaves, p.bit)], e);
+	swap_node(t, slot, n, fresh);
+	return true;
+}
+
+/* The entry of the exact fields' tree; makes one when asked to. */
+static struct p4n_entry *holder_of(struct p4n_trie *t, const struct p4n_entry *e, bool make)
+{
+	uint8_t exact[MAX_KEY] __attribute__((aligned(8)));
+	struct p4n_entry *holder;
+
+	exact_part(t, e->data + t->key_off, exact);
+	holder = p4n_hash_find(&t->roots, exact, t->key_pad / 8);
+	if (holder || !make)
+		return holder;
+	holder = p4n_slab_alloc(&t->root_slab);
+	if (!holder)
+		return NULL;
+	memcpy(holder->data + 8, exact, t->key_pad);
+	if (!p4n_hash_insert(&t->roots_writer, holder)) {
+		p4n_slab_free(&t->root_slab, holder);
+		return NULL;
+	}
+	return holder;
+}
+
+static void *_Atomic *tree_of(struct p4n_trie *t, const struct p4n_entry *e, bool make)
+{
+	struct p4n_entry *holder;
+
+	if (!t->rooted)
+		return (void *_Atomic *)(void *)&t->root;
+	holder = holder_of(t, e, make);
+	return holder ? (void *_Atomic *)(void *)root_slot(holder) : NULL;
+}
+
+bool p4n_trie_insert(struct p4n_trie *t, struct p4n_entry *e)
+{
+	void *_Atomic *slot = tree_of(t, e, true);
+
+	return slot && insert_at(t, slot, e);
+}
+
+/* Takes the entry out below `slot`, and every node that is empty then. False without memory. */
+static bool remove_at(struct p4n_trie *t, void *_Atomic *slot, const struct p4n_entry *e,
+		      struct place p, uint32_t depth)
+{
+	struct p4n_node *n = atomic_load(slot), *fresh = NULL;
+	uint32_t children = n->children, leaves = n->leaves;
+
+	if (depth == p.depth) {
+		leaves &= ~(1u << p.bit);
+	} else {
+		uint32_t nibble = nibble_at(e->data + t->key_off + t->off, depth);
+		void *_Atomic *below = &n->ptr[rank(n->children, nibble)];
+
+		if (!remove_at(t, below, e, p, depth + 1))
+			return false;
+		if (atomic_load(below))
+			return true;
+		children &= ~(1u << nibble);
+	}
+	if (children || leaves) {
+		fresh = reshape(n, children, leaves);
+		if (!fresh)
+			return false;
+	}
+	swap_node(t, slot, n, fresh);
+	return true;
+}
+
+bool p4n_trie_remove(struct p4n_trie *t, struct p4n_entry *e)
+{
+	void *_Atomic *slot = tree_of(t, e, false);
+	struct p4n_entry *holder;
+
+	if (!remove_at(t, slot, e, place_of(t, e), 0))
+		return false;
+	if (t->rooted && !atomic_load(slot)) {
+		holder = holder_of(t, e, false);
+		p4n_hash_remove(&t->roots_writer, holder);
+		p4n_retire(t->limbo, p4n_slab_free, &t->root_slab, holder, t->root_slab.stride);
+	}
+	return true;
+}
+
+void p4n_trie_replace(struct p4n_trie *t, struct p4n_entry *from, struct p4n_entry *to)
+{
+	void *_Atomic *slot = tree_of(t, from, false);
+	struct place p = place_of(t, from);
+	struct p4n_node *n = atomic_load(slot);
+
+	for (uint32_t depth = 0; depth < p.depth; depth++)
+		n = load(n, rank(n->children,
+				 nibble_at(from->data + t->key_off + t->off, depth)));
+	atomic_store_explicit(&n->ptr[n_children(n) + rank(n->leaves, p.bit)], to,
+			      memory_order_release);
+}
+
+static void free_tree(struct p4n_node *n)
+{
+	if (!n)
+		return;
+	for (uint32_t i = 0; i < n_children(n); i++)
+		free_tree(load(n, i));
+	free(n);
+}
+
+static void free_roots(struct p4n_trie *t)
+{
+	struct p4n_hash_array *roots;
+
+	p4n_hash_settle(&t->roots_writer);
+	roots = atomic_load(&t->roots.cur);
+	for (uint64_t i = 0; i <= roots->mask; i++)
+		for (uint32_t j = 0; j < P4N_BUCKET_SLOTS; j++) {
+			uint64_t s = atomic_load(&roots->buckets[i].slot[j]);
+
+			if (!s)
+				continue;
+			free_tree(atomic_load(root_slot(p4n_slot_entry(s))));
+			p4n_slab_free(&t->root_slab, p4n_slot_entry(s));
+		}
+	p4n_hash_destroy(&t->roots_writer);
+}
+
+void p4n_trie_destroy(struct p4n_trie *t)
+{
+	free_tree(atomic_load(&t->root));
+	if (t->rooted)
+		free_roots(t);
+	p4n_slab_destroy(&t->root_slab);
+	free(t);
+}
