@@ -22,7 +22,7 @@ class Context:
         self.field_lists: list[Json] = []
         self.field_list_ids: dict[int, int] = {}
         self._next: dict[str, int] = {"field_lists": 1, "learn_lists": 1}
-        self._digests: dict[tuple[str, str], int] = {}
+        self.digests: dict[str, int] = {}
 
     def next_id(self, group: str) -> int:
         """The next id in a group of objects; field and learn lists start at 1 (0 means none)."""

@@ -153,10 +153,14 @@ class ExternWriter:
 
     def _digest(self, s: core.Extern) -> list[Any]:
         receiver, name, fields = s.args
+        known = self.context.digests.get(name)
+        if known is not None:
+            return [self.exprs.argument(receiver), number(known, 32)]
         learn: Json = {"id": self.context.next_id("learn_lists"), "name": name}
         learn.update(self.context.source_info(s.loc))
         learn["elements"] = [self.exprs.argument(f) for f in fields]
         self.context.learn_lists.append(learn)
+        self.context.digests[name] = learn["id"]
         return [self.exprs.argument(receiver), number(learn["id"], 32)]
 
     def _list_only(self, s: core.Extern) -> list[Any]:

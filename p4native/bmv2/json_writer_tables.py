@@ -33,7 +33,7 @@ class PipelineWriter:
             "id": self.context.next_id("control"),
             **self.context.source_info(self.control.loc),
             "init_table": start,
-            "tables": [self._table(t) for t in self.control.tables if t in self._next],
+            "tables": [self._table(t) for t in self.control.tables],
         }
         made["action_profiles"] = list(self.profiles.values())
         made["conditionals"] = list(reversed(self.conditionals))
@@ -134,7 +134,8 @@ class PipelineWriter:
         made["direct_meters"] = table.meter.name if table.meter is not None else None
         made["action_ids"] = [context.action_ids[r.action] for r in table.actions]
         made["actions"] = [r.action.name for r in table.actions]
-        made["base_default_next"], made["next_tables"] = self._next[table]
+        nowhere: tuple[str | None, Next] = (None, {r.action.name: None for r in table.actions})
+        made["base_default_next"], made["next_tables"] = self._next.get(table, nowhere)
         self._default(table, made)
         if table.has_entries:
             made["entries"] = [self._entry(table, keys, e) for e in table.entries]
@@ -168,7 +169,7 @@ class PipelineWriter:
         inputs = [self.exprs.argument(k.expr) for k in table.keys if k.match == "selector"]
         known = self.profiles.get(profile.name)
         if known is not None:
-            if selector and known["selector"]["input"] != inputs:
+            if selector and known.get("selector", {}).get("input") != inputs:
                 self.context.error(
                     f"tables sharing selector '{profile.name}' have different selector keys",
                     table.loc,

@@ -98,13 +98,16 @@ class _Writer:
         for control in self.program.controls.values():
             self._actions(control)
             self._digests(control)
+            if any(isinstance(s, core.Extern) and _is_function(s) for s in _statements(control)):
+                self.types.touch()
         for instance in self.program.instances:
             self._instance(instance)
         for control in self.program.controls.values():
-            for table in control.tables:
-                self._table(table)
-            for instance in control.instances:
-                self._instance(instance)
+            for item in control.order:
+                if isinstance(item, core.Table):
+                    self._table(item)
+                else:
+                    self._instance(item)
         self._controller_headers()
         self._package()
         return self.info
@@ -421,6 +424,10 @@ class _Writer:
             match = made.match.add()
             match.id = number
             match.name = f.external_name
+            if not isinstance(t.fields[f.name], BitsType):
+                self.reporter.error(
+                    "unsupported", f"field '{f.name}' of a value set's struct must be bit<W>", f.loc
+                )
             match.bitwidth = wire_width(t.fields[f.name])
             kind = annotation(f.annotations, "match")
             name = getattr(kind.exprs[0], "name", "exact") if kind and kind.exprs else "exact"
@@ -487,8 +494,8 @@ class _Writer:
                 )
         platform = annotation(main.annotations, "platform_property")
         for pair in platform.pairs if platform is not None else ():
-            if pair.name in _PLATFORM_FIELDS and isinstance(pair.expr.value, int):
-                setattr(package.platform_properties, pair.name, pair.expr.value)
+            if pair.name in _PLATFORM_FIELDS and isinstance(pair.expr, ir.IntLit):
+                setattr(package.platform_properties, pair.name, pair.expr.number)
             else:
                 self.reporter.warning(
                     "unknown", f"unknown key or value '{pair.name}' in @platform_property", main.loc
@@ -499,12 +506,21 @@ class _Writer:
         add_documentation(package, main.annotations)
 
 
+def _statements(control: core.Control) -> Iterator[core.Stmt]:
+    """All statements of a control: those of its actions first."""
+    for action in control.actions:
+        yield from access.walk(action.body)
+    yield from access.walk(control.body)
+
+
+def _is_function(s: core.Extern) -> bool:
+    return s.instance is None and s.op != "emit"
+
+
 def _digest_names(control: core.Control) -> list[str]:
-    """The digests of a control: those in actions first, then those of its body."""
-    bodies = [a.body for a in control.actions] + [control.body]
+    """The digests of a control, in order."""
     return [
         s.args[1]
-        for body in bodies
-        for s in access.walk(body)
+        for s in _statements(control)
         if isinstance(s, core.Extern) and s.op == "digest"
     ]

@@ -640,6 +640,7 @@ class Control:
     actions: list[Action] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     instances: list[Instance] = field(default_factory=list)
+    order: list[Table | Instance] = field(default_factory=list)  # tables, instances as declared
 
 
 @dataclass(slots=True, eq=False)

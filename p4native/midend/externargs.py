@@ -11,45 +11,60 @@ from typing import Any
 
 from p4native.midend import core
 
-_COPIED = frozenset({"digest"})
 _ANY_EXPRESSION = frozenset({"assert", "assume", "log_msg"})
 
 
 def run(program: core.Program) -> None:
     """Rewrite the calls in pipelines and their actions."""
+    rewriter = _Rewriter(program)
     for name in ("ingress", "egress"):
         control = program.controls[name]
-        _body(program, control.body)
+        rewriter.body(control.body)
         for action in control.actions:
-            _body(program, action.body)
+            rewriter.body(action.body)
 
 
-def _body(program: core.Program, body: list[core.Stmt]) -> None:
-    out: list[core.Stmt] = []
-    for s in body:
-        for inner in core.bodies(s):
-            _body(program, inner)
-        if isinstance(s, core.Extern) and s.op not in _ANY_EXPRESSION:
-            _arguments(program, s, out)
-        out.append(s)
-    body[:] = out
+class _Rewriter:
+    """Puts assignments to temporaries in front of calls."""
 
+    def __init__(self, program: core.Program) -> None:
+        self.program = program
+        self._digests: dict[str, list[core.VarRef]] = {}
 
-def _arguments(program: core.Program, s: core.Extern, out: list[core.Stmt]) -> None:
-    copied = s.op in _COPIED
+    def body(self, body: list[core.Stmt]) -> None:
+        """Rewrite a list in place."""
+        out: list[core.Stmt] = []
+        for s in body:
+            for inner in core.bodies(s):
+                self.body(inner)
+            if isinstance(s, core.Extern) and s.op not in _ANY_EXPRESSION:
+                if s.op == "digest":
+                    self._digest(s, out)
+                s.args = [
+                    a if i in s.outs else self._simple(a, False, s, out)
+                    for i, a in enumerate(s.args)
+                ]
+            out.append(s)
+        body[:] = out
 
-    def simple(arg: Any, listed: bool) -> Any:
+    def _digest(self, s: core.Extern, out: list[core.Stmt]) -> None:
+        """All calls with one digest type share its list, so also the temporaries in it."""
+        _, name, fields = s.args
+        temps = self._digests.get(name)
+        if temps is None:
+            temps = [core.VarRef(self.program.temp("digest", f.type, s.loc)) for f in fields]
+            self._digests[name] = temps
+        out.extend(core.Assign(t, f, s.loc) for t, f in zip(temps, fields, strict=True))
+        s.args[2] = list(temps)
+
+    def _simple(self, arg: Any, listed: bool, s: core.Stmt, out: list[core.Stmt]) -> Any:
         if isinstance(arg, list):
-            return [simple(a, True) for a in arg]
-        if not isinstance(arg, core.Expr) or isinstance(arg, core.Const):
+            return [self._simple(a, True, s, out) for a in arg]
+        if not isinstance(arg, core.Expr) or isinstance(arg, core.Const) or _plain(arg, listed):
             return arg
-        if _plain(arg, listed) and not (copied and listed):
-            return arg
-        temp = core.VarRef(program.temp("arg", arg.type, s.loc))
+        temp = core.VarRef(self.program.temp("arg", arg.type, s.loc))
         out.append(core.Assign(temp, arg, s.loc))
         return temp
-
-    s.args = [a if i in s.outs else simple(a, False) for i, a in enumerate(s.args)]
 
 
 def _plain(e: core.Expr, listed: bool) -> bool:

@@ -7,7 +7,10 @@ from p4native.frontend.lexer import KEYWORDS
 from p4native.frontend.parser.base import SyntaxFailure
 from p4native.frontend.parser.expressions import ExpressionParser
 
-_EXPRESSION = frozenset(["name", "deprecated", "noWarn", "length", "match"])
+_EXPRESSION = frozenset(
+    """name deprecated noWarn length match max_group_size selector_size_semantics
+    max_member_weight""".split()
+)
 _EXPRESSION_LIST = frozenset(
     ["synchronous", "field_list", "id", "brief", "description", "controller_header", "alias"]
 )

@@ -102,6 +102,13 @@ class Assigns:
         elif isinstance(value, core.StackElement):
             source = value
             self.each_element(source, loc, lambda h: self._header(target, h, loc))
+        elif isinstance(value, core.StackEnd):
+            fields = core.place_type(value).fields
+            self._header_value(
+                target,
+                HeaderValue(core.place_type(value), {f: core.Field(value, f) for f in fields}),
+                loc,
+            )
         elif isinstance(value, HeaderValue):
             self._header_value(target, value, loc)
         elif isinstance(value, _PLACES):

@@ -25,6 +25,7 @@ class BlockInstance:
     decl: ir.ControlDecl | ir.ParserDecl
     frame: Frame
     shared: bool  # applied at more than one place: its parameters need storage of their own
+    applied: bool = False
     bound: dict[ir.Call, list[Argument]] = field(default_factory=dict)
     parameters: dict[ir.Param, Value] = field(default_factory=dict)
 
@@ -224,7 +225,7 @@ class Blocks:
         self, frame: Frame, instance: BlockInstance, e: ir.Call
     ) -> list[tuple[Value, Value]]:
         """Bind the arguments of an `apply`; returns the copies to make behind it."""
-        args = self.work.calls.evaluate_args(frame, e.args)
+        args = self._own_parameters(instance, e, self.work.calls.evaluate_args(frame, e.args))
         if not instance.shared:
             known = instance.bound.get(e)
             if known is None:
@@ -234,6 +235,17 @@ class Blocks:
                 return self.work.calls.bind(instance.frame, args, e.loc, copy=False)
             raise Unsupported("this apply is reached with different arguments", e.loc)
         return self._bind_shared(instance, args, e.loc)
+
+    @staticmethod
+    def _own_parameters(
+        instance: BlockInstance, e: ir.Call, args: list[Argument]
+    ) -> list[Argument]:
+        """Arguments of a call through a control *type*, by the instance's own parameters."""
+        if e.target is instance.decl:
+            return args
+        declared = getattr(e.target, "params", [])
+        own = dict(zip(declared, instance.decl.params, strict=True))
+        return [(own[param], value) for param, value in args]
 
     def _bind_shared(
         self, instance: BlockInstance, args: list[Argument], loc: Loc
@@ -274,6 +286,7 @@ class Blocks:
         """Emit a control's local initializers and its apply block."""
         decl, frame = instance.decl, instance.frame
         assert isinstance(decl, ir.ControlDecl)
+        instance.applied = True
         block = core.Block(frame.prefix, [], loc)
         outer, frame.block = frame.block, block
 

@@ -167,6 +167,8 @@ class Exprs:
 
     def _field(self, frame: Frame, place: HeaderPlace, name: str, e: ir.Member) -> Value:
         layout = core.place_type(place)
+        if isinstance(place, core.StackEnd) and place.which == "next":
+            raise Unsupported("the next element of a stack is not initialized", e.loc, "uninitialized")
         if name in layout.fields:
             return core.Field(place, name)
         return Aggregate(

@@ -7,7 +7,7 @@ from typing import Any
 
 from p4native.frontend import ir
 from p4native.frontend.diagnostics import Loc
-from p4native.frontend.types import StructType, Type, underlying
+from p4native.frontend.types import StackType, StructType, Type, underlying
 from p4native.midend import core, fold
 from p4native.midend.elaborate.errors import Unsupported
 from p4native.midend.elaborate.scope import Frame
@@ -65,6 +65,7 @@ class Externs:
     def __init__(self, work: Work) -> None:
         self.work = work
         self.meter_targets: dict[core.Instance, core.Expr] = {}
+        self._digest_names: dict[ir.Call, str] = {}
         self._packet: dict[str, Callable[[Frame, ir.Call], Value]] = {
             "extract": self._extract,
             "lookahead": self._lookahead,
@@ -111,6 +112,8 @@ class Externs:
             name = item.lstrip("*>#")
             value = named[name]
             if item[0] == "*":
+                if isinstance(value, core.Expr):
+                    raise Unsupported(f"argument '{name}' of {op} must be a structure", loc, "expected")
                 args.append(list(self.fields(value, loc, whole_headers=True)))
             elif item[0] == "#":
                 args.append(_fixed(value, name, op, loc))
@@ -153,9 +156,10 @@ class Externs:
         named = self._named(frame, e)
         t = next(iter(e.type_args.values()), None)
         declared = underlying(frame.type(t)) if t is not None else None
-        name = "digest"
         if isinstance(declared, StructType):
             name = declared.decl.external_name.lstrip(".")
+        else:
+            name = self._digest_names.setdefault(e, f"digest_{len(self._digest_names)}")
         fields = list(self.fields(named["data"], e.loc, whole_headers=False))
         receiver = _scalar(named["receiver"], "receiver", "digest", e.loc)
         self.work.blocks.saw_digest(name, frame.type(t) if t is not None else None, e.loc)
@@ -273,6 +277,12 @@ class Externs:
             return core.Lookahead(offset, width, scalar), offset + width
         base = underlying(t)
         types = base.fields if isinstance(base, StructType) else component_types(base)
+        if isinstance(base, StackType):
+            items: list[Value] = []
+            for _ in range(base.size):
+                one, offset = self._peek(base.element, offset, loc)
+                items.append(one)
+            return StackValue(items), offset
         if types is None:
             raise Unsupported(f"lookahead of {t} is not supported", loc)
         fields: dict[str, Value] = {}

@@ -91,6 +91,10 @@ def _package(work: Work, source: ir.Program) -> None:
     main = source.main
     if main is None:
         raise Unsupported("the program has no 'main' package", Loc(work.program.source, 0, 0))
+    work.block = ""
+    for decl in source.decls:
+        if isinstance(decl, ir.InstanceDecl) and decl is not main:
+            work.blocks.instance(work.blocks.root, decl)
     blocks = _instances(work, main)
     parameters = _shared_parameters(work, blocks["parser"])
     for name, instance in blocks.items():
@@ -130,7 +134,7 @@ def _block_argument(work: Work, e: ir.Expression) -> BlockInstance:
     if isinstance(e, ir.ConstructorCall) and isinstance(
         e.target, (ir.ControlDecl, ir.ParserDecl)
     ):
-        name = e.target.external_name.lstrip(".")
+        name = e.target.name
         return work.blocks.block_instance(work.blocks.root, e, name, False)
     value = work.exprs.value(work.blocks.root, e)
     if not isinstance(value, BlockInstance):
@@ -227,7 +231,10 @@ def _finish(work: Work, source: ir.Program, blocks: dict[str, BlockInstance]) ->
 
 
 def _collect(work: Work, instance: BlockInstance, control: core.Control) -> None:
+    """List what an instance declares; instances that are never applied have no part in it."""
     frame = instance.frame
+    if not instance.applied:
+        return
     for local in instance.decl.locals:
         value = frame.values.get(local)
         if isinstance(local, ir.ActionDecl):
@@ -238,10 +245,12 @@ def _collect(work: Work, instance: BlockInstance, control: core.Control) -> None
             table = work.tables.find(frame, local)
             if table is not None:
                 control.tables.append(table)
+                control.order.append(table)
         elif isinstance(value, BlockInstance):
             _collect(work, value, control)
         elif isinstance(value, core.Instance):
             control.instances.append(value)
+            control.order.append(value)
     for nested in work.blocks.anonymous(frame):
         _collect(work, nested, control)
 

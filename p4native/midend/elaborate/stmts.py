@@ -55,11 +55,9 @@ class Stmts:
             self.work.reporter.error(e.category, e.message, e.loc if e.loc.line else s.loc)
 
     def block(self, frame: Frame, s: ir.Block) -> None:
-        """Emit the statements of a block, up to one that certainly jumps away."""
+        """Emit the statements of a block; what is behind a jump is dropped by a later pass."""
         for inner in s.statements:
             self.statement(frame, inner)
-            if self.work.out and isinstance(self.work.out[-1], (core.Leave, core.Exit)):
-                return
 
     def declare(self, frame: Frame, decl: ir.Decl) -> None:
         """Elaborate a local declaration where it stands."""

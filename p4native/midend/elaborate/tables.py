@@ -383,7 +383,7 @@ class Tables:
                 " annotation for P4Runtime",
                 prop.loc,
             )
-        name = owner.named(prop.external_name)
+        name = prop.external_name
         instance = self.work.blocks.extern_object(owner, call, name, prop.annotations, prop.loc)
         instance.in_place = True
         return instance
