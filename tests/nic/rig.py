@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from control.model import DesiredState, Placement
 from control.policy import NicProgram, compile_nic
 from control.policy.reasons import DropReason, drop_index, traffic_index
 
-from .client import Client, PacketIn
+from .client import DEADLINE_S, Client, PacketIn
 from .switches import Switch
 
 UPLINK, UPLINK2, PF = 1, 2, 8
@@ -67,7 +68,7 @@ def udp(src: int, dst: int, *, sport: int = 4000, dport: int = 5000, size: int =
         Ether(src=mac(src), dst=mac(dst))
         / IP(src=f"10.0.0.{src}", dst=f"10.0.0.{dst}")
         / UDP(sport=sport, dport=dport)
-        / bytes(range(size))
+        / bytes(i % 256 for i in range(size))
     )
 
 
@@ -111,6 +112,16 @@ class Rig:
         """The ports by which what is sent leaves."""
         return [number for number, _ in self.exchange(port, *packets)]
 
+    def next_frame(self) -> tuple[int, bytes]:
+        """The next frame that leaves, after something the host sent; TimeoutError if none does."""
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            frames = self.switch.poll()
+            if frames:
+                assert len(frames) == 1
+                return frames[0]
+        raise TimeoutError("no frame left the NIC")
+
     def passes(self, port: int, packet: Packet | bytes, out: int) -> None:
         """Assert that a packet leaves unchanged by one port only."""
         assert self.exchange(port, packet) == [(out, bytes(packet))]
@@ -140,4 +151,5 @@ class Rig:
 
     def out(self, packet: Packet | bytes, *, mode: int, port: int, network: int) -> None:
         """A packet from the host."""
+        self.switch.poll()
         self.client.packet_out(bytes(packet), mode=mode, port=port, network=network)

@@ -36,6 +36,9 @@ class Switch(Protocol):
     def settle(self) -> list[tuple[int, bytes]]:
         """Wait until the switch is empty; what left since the last call, by port."""
 
+    def poll(self) -> list[tuple[int, bytes]]:
+        """What has left since the last call, without waiting for anything."""
+
     def stop(self) -> None:
         """Stop it."""
 
@@ -44,6 +47,14 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class _Dataplane(Dataplane):
+    """The data-plane stream, also for what leaves without having been sent in by it."""
+
+    def listen(self) -> None:
+        if self._reader is None:
+            self._open()
 
 
 class Bmv2:
@@ -65,7 +76,7 @@ class Bmv2:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{packets}")
         for channel in (self._channel, grpc.insecure_channel(self.address)):
             grpc.channel_ready_future(channel).result(_START_S)
-        self._dataplane = Dataplane(self._channel, 1)
+        self._dataplane = _Dataplane(self._channel, 1)
         self._seen = 0
 
     def ready(self) -> None:
@@ -76,6 +87,10 @@ class Bmv2:
 
     def settle(self) -> list[tuple[int, bytes]]:
         self._dataplane.barrier()
+        return self.poll()
+
+    def poll(self) -> list[tuple[int, bytes]]:
+        self._dataplane.listen()
         received = self._dataplane.received
         fresh, self._seen = received[self._seen :], len(received)
         return fresh
@@ -114,6 +129,9 @@ class Native:
 
     def settle(self) -> list[tuple[int, bytes]]:
         return self._device.collect(0.0)
+
+    def poll(self) -> list[tuple[int, bytes]]:
+        return self._device.collect(0.05)
 
     def stop(self) -> None:
         self._server.stop()
