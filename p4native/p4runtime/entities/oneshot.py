@@ -18,6 +18,7 @@ from p4native.p4runtime.entities.tables import (
     INSERT,
     check_direct,
     check_idle,
+    checked_note,
     counter_value,
     encode_match,
     encode_note,
@@ -124,7 +125,7 @@ class OneShotWriter:
         if op != Op.DELETE:
             kept = p4r.TableEntry.FromString(note)
             kept.action.CopyFrom(message.action)
-            note = kept.SerializeToString()
+            note = checked_note(bytes(kept.SerializeToString()))
         record = pack_op(
             op,
             self._table.index,

@@ -15,6 +15,7 @@ from p4native.p4runtime.errors import (
     invalid_argument,
     not_found,
     permission_denied,
+    resource_exhausted,
     unimplemented,
 )
 from p4native.p4runtime.pipeline import LoadedPipeline
@@ -22,6 +23,7 @@ from p4native.switch.device import MeterConfig
 from p4native.switch.records import Entry, Flag, Op, Status, pack_op
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
+MAX_NOTE_BYTES = 0xFFFF
 _OPS: dict[int, Op] = {INSERT: Op.INSERT, MODIFY: Op.MODIFY, DELETE: Op.DELETE}
 
 
@@ -214,7 +216,16 @@ def encode_note(message: p4r.TableEntry) -> bytes:
     note = p4r.TableEntry(
         metadata=message.metadata, controller_metadata=message.controller_metadata
     )
-    return bytes(note.SerializeToString())
+    return checked_note(bytes(note.SerializeToString()))
+
+
+def checked_note(note: bytes) -> bytes:
+    """Return `note`, or RESOURCE_EXHAUSTED if the engine cannot keep that much per entry."""
+    if len(note) > MAX_NOTE_BYTES:
+        raise resource_exhausted(
+            f"an entry's metadata or one-shot takes {len(note)} bytes, at most {MAX_NOTE_BYTES}"
+        )
+    return note
 
 
 def counter_value(message: p4r.TableEntry) -> tuple[int, int] | None:

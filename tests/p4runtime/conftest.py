@@ -1,0 +1,111 @@
+"""One switch per target for the conformance tests, and a fresh pipeline for each test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .builder import Builder
+from .client import Client
+from .programs import Program, load_program
+from .targets import Bmv2Switch, NativeSwitch, Switch
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "bmv2_gap(reason): BMv2 is known to differ here")
+    config.addinivalue_line("markers", "native_only: looks inside of the native switch")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "switch" in metafunc.fixturenames:
+        targets = ["native"] if metafunc.definition.get_closest_marker("native_only") else [
+            "native", "bmv2",
+        ]  # fmt: skip
+        metafunc.parametrize("switch", targets, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def entities() -> Program:
+    """The program with one object of each kind."""
+    return load_program(PROGRAMS / "entities.p4")
+
+
+@pytest.fixture(scope="session")
+def _switches() -> Iterator[dict[str, Switch]]:
+    running: dict[str, Switch] = {}
+    yield running
+    for switch in running.values():
+        switch.stop()
+
+
+@pytest.fixture
+def switch(request: pytest.FixtureRequest, _switches: dict[str, Switch]) -> Switch:
+    """A running switch of the target, device 1, ports 1 to 8, CPU port 510."""
+    kind = request.param
+    gap = request.node.get_closest_marker("bmv2_gap")
+    if kind == "bmv2":
+        if shutil.which("simple_switch_grpc") is None:
+            pytest.skip("simple_switch_grpc is not on PATH")
+        if gap is not None:
+            request.applymarker(pytest.mark.xfail(reason=gap.args[0], strict=False))
+    if kind not in _switches:
+        _switches[kind] = NativeSwitch() if kind == "native" else Bmv2Switch()
+    found = _switches[kind]
+    found.drain()
+    return found
+
+
+@dataclass
+class Lab:
+    """What most tests need: a primary client of a switch that runs entities.p4."""
+
+    switch: Switch
+    client: Client
+    stream: Any
+    build: Builder
+    program: Program
+
+    def another(self) -> Client:
+        """A further client of the same switch."""
+        client = Client(self.switch.address)
+        self.others.append(client)
+        return client
+
+    def __post_init__(self) -> None:
+        self.others: list[Client] = []
+
+
+_elections = iter(range(1, 1 << 40))
+
+
+def fresh_election() -> int:
+    """An election id above all that tests have used: the switch outlives its tests."""
+    return next(_elections) << 8
+
+
+@pytest.fixture
+def client(switch: Switch) -> Iterator[Client]:
+    """A client that has not arbitrated."""
+    found = Client(switch.address)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def lab(switch: Switch, client: Client, entities: Program) -> Iterator[Lab]:
+    """A primary client and a fresh pipeline."""
+    stream = client.lead(fresh_election())
+    client.set_pipeline(entities.config())
+    found = Lab(switch, client, stream, Builder(entities.info), entities)
+    yield found
+    for other in found.others:
+        other.close()
+
+

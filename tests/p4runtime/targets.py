@@ -1,0 +1,166 @@
+"""The switches under test: ours in this process, and BMv2's where it is installed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import select
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Protocol
+
+import grpc
+
+from p4native.p4runtime.server import ServerHandle, serve
+from p4native.switch import device as switch_device
+
+PORTS = range(1, 9)
+CPU_PORT = 510
+DEADLINE_S = 10.0
+_serial = itertools.count()
+
+
+class Switch(Protocol):
+    """A running switch with device id 1 and ports 1 to 8."""
+
+    address: str
+
+    def send(self, port: int, frame: bytes) -> None:
+        """Let a frame arrive on a port."""
+
+    def receive(self, timeout: float = DEADLINE_S) -> tuple[int, bytes]:
+        """The next frame that left a port; TimeoutError if there is none."""
+
+    def drain(self) -> None:
+        """Forget frames that left earlier."""
+
+    def stop(self) -> None:
+        """Stop the switch."""
+
+
+class NativeSwitch:
+    """The native switch with memory ports."""
+
+    def __init__(self, tls: object = None, ports: range = PORTS) -> None:
+        self.device = switch_device.Device(1, cpu_port=CPU_PORT, name=f"t{next(_serial)}")
+        for port in ports:
+            self.device.add_port(port)
+        self.device.start()
+        self.server: ServerHandle = serve(
+            {1: self.device}, "127.0.0.1:0", tls=tls, cpu_port=CPU_PORT  # type: ignore[arg-type]
+        )
+        self.address = f"127.0.0.1:{self.server.port}"
+        self._waiting: list[tuple[int, bytes]] = []
+
+    def send(self, port: int, frame: bytes) -> None:
+        self.device.inject(port, frame)
+
+    def receive(self, timeout: float = DEADLINE_S) -> tuple[int, bytes]:
+        if not self._waiting:
+            self._waiting = self.device.collect(timeout)
+        if not self._waiting:
+            raise TimeoutError("no frame left the switch")
+        return self._waiting.pop(0)
+
+    def drain(self) -> None:
+        self._waiting.clear()
+        self.device.collect(0.0)
+
+    def stop(self) -> None:
+        self.server.stop()
+        self.device.stop()
+
+
+class Bmv2Switch:
+    """simple_switch_grpc on veth pairs, of which the far ends are raw sockets of ours."""
+
+    def __init__(self) -> None:
+        self._prefix = f"p4t{os.getpid() % 100000}"
+        self._sockets: dict[int, socket.socket] = {}
+        self._folder = tempfile.TemporaryDirectory()
+        for port in PORTS:
+            self._make_port(port)
+        grpc_port = _free_port()
+        self.address = f"127.0.0.1:{grpc_port}"
+        interfaces = [w for p in PORTS for w in ("-i", f"{p}@{self._name(p)}")]
+        self._log = (Path(self._folder.name) / "bmv2.log").open("wb")
+        self._process = subprocess.Popen(
+            ["simple_switch_grpc", "--no-p4", "--device-id", "1", *interfaces,
+             "--thrift-port", str(_free_port()), "--", "--grpc-server-addr", self.address,
+             "--cpu-port", str(CPU_PORT), "--drop-port", "511"],
+            stdout=self._log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        _wait_for_server(self.address, self._process)
+
+    def send(self, port: int, frame: bytes) -> None:
+        self._sockets[port].send(frame)
+
+    def receive(self, timeout: float = DEADLINE_S) -> tuple[int, bytes]:
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            select.select(list(self._sockets.values()), (), (), left)
+            for port, sock in self._sockets.items():
+                frame = _take(sock)
+                if frame is not None:
+                    return port, frame
+        raise TimeoutError("no frame left the switch")
+
+    def drain(self) -> None:
+        for sock in self._sockets.values():
+            while _take(sock) is not None:
+                pass
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(DEADLINE_S)
+        self._log.close()
+        for port, sock in self._sockets.items():
+            sock.close()
+            subprocess.run(["ip", "link", "delete", self._name(port)], check=True)
+        self._folder.cleanup()
+
+    def _name(self, port: int) -> str:
+        return f"{self._prefix}s{port}"
+
+    def _make_port(self, port: int) -> None:
+        near, far = self._name(port), f"{self._prefix}h{port}"
+        subprocess.run(
+            ["ip", "link", "add", near, "type", "veth", "peer", "name", far], check=True
+        )
+        for name in (near, far):
+            subprocess.run(["sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1"], check=True)
+            subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        sock.bind((far, 0))
+        sock.setblocking(False)
+        self._sockets[port] = sock
+
+
+def _take(sock: socket.socket) -> bytes | None:
+    """The next frame that came from the switch; our own, seen on their way out, do not count."""
+    while True:
+        try:
+            frame, address = sock.recvfrom(65536)
+        except BlockingIOError:
+            return None
+        if address[2] != socket.PACKET_OUTGOING:
+            return frame
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _wait_for_server(address: str, process: subprocess.Popen[bytes]) -> None:
+    channel = grpc.insecure_channel(address)
+    try:
+        grpc.channel_ready_future(channel).result(DEADLINE_S)
+    except grpc.FutureTimeoutError:
+        raise RuntimeError(f"simple_switch_grpc is not ready: {process.poll()=}") from None
+    finally:
+        channel.close()

@@ -1,0 +1,243 @@
+"""Packet I/O, digests and idle notifications (design/p4runtime.md, "Entities", "Limits")."""
+
+from __future__ import annotations
+
+import queue
+import time
+
+import grpc
+import pytest
+from finsy.proto import p4r
+
+from .builder import DELETE, INSERT, MODIFY, octets, probe
+from .conftest import Lab
+
+
+def packet_out(port: int, payload: bytes, *, pad: int | None = 0) -> p4r.PacketOut:
+    packet = p4r.PacketOut(payload=payload)
+    packet.metadata.add(metadata_id=1, value=octets(port))
+    if pad is not None:
+        packet.metadata.add(metadata_id=2, value=octets(pad))
+    return packet
+
+
+def to_cpu(lab: Lab, reason: int = 5) -> p4r.Entity:
+    return lab.build.entry(
+        "exact_table", {"dst": 1, "port": 3}, lab.build.action("to_cpu", reason=reason)
+    )
+
+
+def test_packet_out_leaves_by_the_port_in_its_metadata(lab: Lab) -> None:
+    for port in (1, 4, 8):
+        lab.stream.send(packet=packet_out(port, probe(value=port)))
+        assert lab.switch.receive() == (port, probe(value=port))
+
+
+def test_packet_in_carries_its_metadata(lab: Lab) -> None:
+    lab.client.insert(to_cpu(lab, reason=0x55))
+    lab.switch.send(3, probe(dst=1))
+    packet = lab.stream.next("packet")
+    assert packet.payload == probe(dst=1)
+    assert {m.metadata_id: m.value for m in packet.metadata} == {1: b"\x03", 2: b"\x55"}
+
+
+def test_packet_in_goes_to_the_primary_alone(lab: Lab) -> None:
+    backup = lab.another().open()
+    backup.arbitrate(lab.client.election_id - 1)
+    backup.next("arbitration")
+    lab.client.insert(to_cpu(lab))
+    for value in range(10):
+        lab.switch.send(3, probe(dst=1, value=value))
+        assert lab.stream.next("packet").payload == probe(dst=1, value=value)
+    with pytest.raises(queue.Empty):
+        backup.next("packet", timeout=0.05)
+
+
+@pytest.mark.bmv2_gap("a packet-out with wrong metadata is sent or dropped without an error")
+@pytest.mark.parametrize(
+    ("metadata", "code"),
+    [
+        ([(1, b"\x01")], "INVALID_ARGUMENT"),
+        ([], "INVALID_ARGUMENT"),
+        ([(1, b"\x01"), (2, b"\0"), (3, b"\0")], "INVALID_ARGUMENT"),
+        ([(1, b"\x01"), (1, b"\x01"), (2, b"\0")], "INVALID_ARGUMENT"),
+        ([(1, b"\x02\x00"), (2, b"\0")], "OUT_OF_RANGE"),
+        ([(1, b""), (2, b"\0")], "OUT_OF_RANGE"),
+    ],
+)
+def test_packet_out_with_wrong_metadata_is_refused(
+    lab: Lab, metadata: list[tuple[int, bytes]], code: str
+) -> None:
+    packet = p4r.PacketOut(payload=b"x" * 60)
+    for number, value in metadata:
+        packet.metadata.add(metadata_id=number, value=value)
+    lab.stream.send(packet=packet)
+    error = lab.stream.next("error")
+    assert error.canonical_code == grpc.StatusCode[code].value[0]
+    assert error.packet_out.packet_out == packet
+    lab.stream.send(packet=packet_out(2, probe()))
+    assert lab.switch.receive() == (2, probe())
+
+
+@pytest.mark.bmv2_gap("unknown stream messages are ignored")
+def test_odd_stream_messages_get_errors(lab: Lab) -> None:
+    lab.stream.send(other={"type_url": "type.googleapis.com/x.Y"})
+    error = lab.stream.next("error")
+    assert error.canonical_code == grpc.StatusCode.UNIMPLEMENTED.value[0]
+    assert error.WhichOneof("details") == "other"
+    lab.stream.send(digest_ack=p4r.DigestListAck(digest_id=1, list_id=1))
+    error = lab.stream.next("error")
+    assert error.canonical_code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert error.WhichOneof("details") == "digest_list_ack"
+    lab.stream.send()
+    assert lab.stream.next("error").canonical_code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+
+
+@pytest.mark.native_only
+@pytest.mark.slow
+def test_slow_reader_stalls_neither_packets_nor_others(lab: Lab) -> None:
+    """A primary that never reads its stream: packets flow, others are served, drops are counted."""
+    lab.client.insert(to_cpu(lab))
+    lab.client.insert(
+        lab.build.entry("exact_table", {"dst": 2, "port": 1}, lab.build.action("forward", port=2))
+    )
+    deaf = lab.another()
+    call = deaf.stub.StreamChannel(iter([arbitration(lab.client.election_id + 1)]))
+    assert next(call).arbitration.status.code == 0
+    server = lab.switch.server  # type: ignore[attr-defined]
+    before = dropped(server)
+    frame = probe(dst=1) + bytes(8000)
+    deadline = time.monotonic() + 30
+    while dropped(server) == before and time.monotonic() < deadline:
+        for _ in range(200):
+            lab.switch.send(3, frame)
+    assert dropped(server) > before
+    lab.switch.drain()
+    lab.switch.send(1, probe(dst=2))
+    assert lab.switch.receive()[0] == 2
+    assert len(lab.client.read(lab.build.counter("port_counter", None))) == 16
+    call.cancel()
+
+
+def arbitration(election_id: int) -> p4r.StreamMessageRequest:
+    update = p4r.MasterArbitrationUpdate(device_id=1)
+    update.election_id.low = election_id
+    return p4r.StreamMessageRequest(arbitration=update)
+
+
+def dropped(server: object) -> int:
+    stats = server.stats()  # type: ignore[attr-defined]
+    return int(stats.get("stream_dropped_packet", 0)) + int(stats["packet_in_overrun"])
+
+
+# -- digests --------------------------------------------------------------------------------------
+
+
+def learn(lab: Lab) -> p4r.Entity:
+    return lab.build.entry(
+        "ternary_table", {"port": 1}, lab.build.action("learn"), priority=1
+    )
+
+
+def learned(digest: p4r.DigestList) -> list[tuple[bytes, bytes]]:
+    return [(d.struct.members[0].bitstring, d.struct.members[1].bitstring) for d in digest.data]
+
+
+def test_digest_reports_and_is_acknowledged(lab: Lab) -> None:
+    lab.client.insert(lab.build.digest("learn_t", 1, 0, 3_600_000_000_000), learn(lab))
+    before = time.time_ns()
+    lab.switch.send(1, probe(src=0xABCD))
+    first = lab.stream.next("digest")
+    assert first.digest_id == lab.build.id("digests", "learn_t")
+    assert learned(first) == [(b"\xab\xcd", b"\x01")]
+    assert before <= first.timestamp <= time.time_ns()
+    lab.switch.send(1, probe(src=0xABCD))
+    lab.switch.send(1, probe(src=0xABCE))
+    second = lab.stream.next("digest")
+    assert learned(second) == [(b"\xab\xce", b"\x01")]
+    assert second.list_id != first.list_id
+    ack = p4r.DigestListAck(digest_id=first.digest_id, list_id=first.list_id)
+    lab.stream.send(digest_ack=ack)
+    lab.stream.send(packet=packet_out(2, probe()))
+    assert lab.switch.receive()[0] == 2
+    lab.switch.send(1, probe(src=0xABCD))
+    assert learned(lab.stream.next("digest")) == [(b"\xab\xcd", b"\x01")]
+
+
+def test_digest_lists_are_filled_or_time_out(lab: Lab) -> None:
+    lab.client.insert(lab.build.digest("learn_t", 3, 200_000_000, 0), learn(lab))
+    for src in (1, 2, 2, 3, 4):
+        lab.switch.send(1, probe(src=src))
+    assert [src for src, _ in learned(lab.stream.next("digest"))] == [b"\1", b"\2", b"\3"]
+    assert [src for src, _ in learned(lab.stream.next("digest"))] == [b"\4"]
+
+
+@pytest.mark.bmv2_gap("an unknown digest, DELETE and MODIFY without INSERT get other codes")
+def test_digest_configuration(lab: Lab) -> None:
+    config = lab.build.digest("learn_t", 1, 2, 3)
+    changed = lab.build.digest("learn_t", 4, 5, 6)
+    negative = lab.build.digest("learn_t", -1, 0, 0)
+    unknown = p4r.Entity(digest_entry=p4r.DigestEntry(digest_id=0x17_00_00_01))
+    wildcard = p4r.Entity(digest_entry=p4r.DigestEntry())
+    for kind, entity, code in (
+        (MODIFY, config, "NOT_FOUND"),
+        (DELETE, config, "NOT_FOUND"),
+        (INSERT, negative, "INVALID_ARGUMENT"),
+        (INSERT, unknown, "INVALID_ARGUMENT"),
+    ):
+        assert lab.client.refused(kind, entity) == [code]
+    lab.client.insert(config)
+    assert lab.client.refused(INSERT, config) == ["ALREADY_EXISTS"]
+    lab.client.modify(changed)
+    assert lab.client.read(wildcard) == [changed]
+    lab.client.delete(config)
+    assert lab.client.read(wildcard) == []
+
+
+def test_disabled_digest_is_silent(lab: Lab) -> None:
+    lab.client.insert(learn(lab), to_cpu(lab))
+    lab.switch.send(1, probe())
+    lab.switch.send(3, probe(dst=1))
+    kinds = [lab.stream.next().WhichOneof("update")]
+    assert kinds == ["packet"]
+
+
+# -- idle timeout ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_idle_entries_are_reported_again_and_again(lab: Lab) -> None:
+    entry = lab.build.entry(
+        "idle_table", {"src": 7}, lab.build.action("mark", value=1),
+        idle_timeout_ns=100_000_000, metadata=b"why", controller_metadata=3,
+    )  # fmt: skip
+    endless = lab.build.entry("idle_table", {"src": 8}, lab.build.action("mark", value=1))
+    lab.client.insert(entry, endless)
+    stamps = []
+    for _ in range(2):
+        notice = lab.stream.next("idle_timeout_notification")
+        (found,) = notice.table_entry
+        assert found.match == entry.table_entry.match
+        assert (found.metadata, found.controller_metadata) == (b"why", 3)
+        assert found.idle_timeout_ns == 100_000_000
+        assert found.table_id == entry.table_entry.table_id
+        stamps.append(notice.timestamp)
+    assert stamps[1] - stamps[0] >= 50_000_000
+
+
+@pytest.mark.slow
+def test_packets_keep_an_entry_alive(lab: Lab) -> None:
+    entry = lab.build.entry(
+        "idle_table", {"src": 7}, lab.build.action("mark", value=1), idle_timeout_ns=400_000_000
+    )
+    lab.client.insert(entry)
+    start = time.monotonic()
+    while time.monotonic() - start < 0.8:
+        lab.switch.send(1, probe(src=7))
+        with pytest.raises(queue.Empty):
+            lab.stream.next("idle_timeout_notification", timeout=0.05)
+    asked = lab.build.entry("idle_table", {"src": 7})
+    asked.table_entry.time_since_last_hit.SetInParent()
+    (found,) = lab.client.read(asked)
+    assert found.table_entry.time_since_last_hit.elapsed_ns < 400_000_000
+    lab.stream.next("idle_timeout_notification")
