@@ -91,9 +91,11 @@ class NamedTypeRef(TypeRef):
     """A type name with optional type arguments; `_` is the don't-care type argument."""
 
     CHILDREN: ClassVar[tuple[str, ...]] = ("args",)
+    REFS: ClassVar[tuple[str, ...]] = ("decl",)
     name: str
     args: list[TypeRef] = field(default_factory=list)
     absolute: bool = False
+    decl: Decl | None = None
 
 
 @dataclass(slots=True, eq=False)

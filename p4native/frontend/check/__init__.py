@@ -5,7 +5,10 @@ from __future__ import annotations
 from p4native.frontend import ir
 from p4native.frontend.check.context import Context
 from p4native.frontend.check.declarations import check_declarations
+from p4native.frontend.check.flow import check_flow
+from p4native.frontend.check.names import check_action_names
 from p4native.frontend.diagnostics import Reporter
+from p4native.frontend.warnings.unused import warn_unused
 
 __all__ = ["check_program"]
 
@@ -13,3 +16,7 @@ __all__ = ["check_program"]
 def check_program(program: ir.Program, reporter: Reporter) -> None:
     """Check a parsed program in place."""
     check_declarations(Context(reporter, program))
+    if not reporter.failed:
+        check_flow(program, reporter)
+        check_action_names(program, reporter)
+        warn_unused(program, reporter)

@@ -41,16 +41,7 @@ def check_struct(ctx: Context, expr: ir.StructExpr) -> ir.Expression:
 
     if expr.type is not UNKNOWN:
         return expr
-    seen: dict[str, ir.NamedExpr] = {}
     for named in expr.fields:
-        earlier = seen.setdefault(named.name, named)
-        if earlier is not named:
-            ctx.error(
-                "duplicate",
-                f"field '{named.name}' is given twice",
-                named.loc,
-                (earlier.loc, "first given here"),
-            )
         named.expr = check(ctx, named.expr)
     fields = tuple((f.name, _element(ctx, f.expr)) for f in expr.fields)
     if any(t is UNKNOWN for _, t in fields):

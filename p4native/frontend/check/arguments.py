@@ -13,7 +13,6 @@ from p4native.frontend.check.infer import block_matches
 from p4native.frontend.diagnostics import Loc
 from p4native.frontend.types import (
     DONT_CARE,
-    INT,
     UNKNOWN,
     ActionRunType,
     ArchBlockType,
@@ -213,14 +212,21 @@ def _convert_value(
     ):
         ctx.type_error(f"an argument cannot have type '{wanted}'", loc)
         return
-    if wanted is DONT_CARE or source == wanted:
+    if wanted is DONT_CARE:
+        ctx.type_error(
+            f"the type of parameter '{param.name}' cannot be inferred",
+            arg.loc,
+            (param.loc, "the parameter"),
+        )
+        return
+    if source == wanted:
         return
     if isinstance(wanted, ExternType) and isinstance(source, ExternType):
         _wrong_type(ctx, arg, param, wanted, loc)
         return
     before = ctx.reporter.error_count
-    if source is not INT or wanted is not INT:
-        arg.expr = coerce(ctx, arg.expr, wanted, arg.loc)
+    blame = loc if isinstance(source, ArchBlockType) else arg.loc
+    arg.expr = coerce(ctx, arg.expr, wanted, blame)
     if ctx.reporter.error_count > before:
         arg.expr.type = UNKNOWN
 

@@ -47,11 +47,12 @@ def check_parser(ctx: Context, decl: ir.ParserDecl) -> None:
     ctx.container = decl
     with ctx.scope():
         _head(ctx, decl)
+        ctx.scopes.append({})
+        ctx.locals_scope = ctx.scopes[-1]
         for local in decl.locals:
-            check_annotations(ctx, local.annotations)
-            _local(ctx, local)
-            ctx.declare(local)
+            _declare_local(ctx, local)
         _states(ctx, decl)
+        ctx.scopes.pop()
         decl.locals.extend(ctx.direct_calls)
         ctx.direct_calls.clear()
     ctx.container = None
@@ -62,12 +63,13 @@ def check_control(ctx: Context, decl: ir.ControlDecl) -> None:
     ctx.container = decl
     with ctx.scope():
         _head(ctx, decl)
+        ctx.scopes.append({})
+        ctx.locals_scope = ctx.scopes[-1]
         for local in decl.locals:
-            check_annotations(ctx, local.annotations)
-            _local(ctx, local)
-            ctx.declare(local)
+            _declare_local(ctx, local)
         ctx.loops = 0
         check_block(ctx, decl.body)
+        ctx.scopes.pop()
         decl.locals.extend(ctx.direct_calls)
         ctx.direct_calls.clear()
     ctx.container = None
@@ -109,6 +111,16 @@ def _distinct(
             if earlier is not None and earlier not in group:
                 ctx.duplicate(param, earlier)
         seen.update({p.name: p for p in group})
+
+
+def _declare_local(ctx: Context, local: ir.Decl) -> None:
+    check_annotations(ctx, local.annotations)
+    if isinstance(local, ir.TableDecl):  # a table's name is known inside it
+        ctx.declare(local)
+        _local(ctx, local)
+    else:
+        _local(ctx, local)
+        ctx.declare(local)
 
 
 def _local(ctx: Context, decl: ir.Decl) -> None:

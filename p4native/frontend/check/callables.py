@@ -32,6 +32,15 @@ def check_params(
         if constructor and param.direction:
             ctx.error("invalid", "a constructor's parameters cannot have a direction", param.loc)
     for param in params:
+        hidden = ctx.lookup(param.name)
+        is_prototype = ctx.container is None and ctx.function is None
+        if hidden and hidden[0] not in params and not is_prototype:
+            ctx.warning(
+                "shadow",
+                f"'{param.name}' shadows another",
+                param.loc,
+                (hidden[0].loc, "the other one"),
+            )
         ctx.scopes[-1].setdefault(param.name, [param])
 
 
@@ -41,7 +50,6 @@ def _param(ctx: Context, param: ir.Param, package: bool) -> None:
         problem = _param_problem(ctx, param, t, package)
         if problem:
             ctx.type_error(f"parameter '{param.name}' {problem}", param.loc)
-            t = UNKNOWN
     param.type = t
     if param.default is not None:
         _default(ctx, param, t)

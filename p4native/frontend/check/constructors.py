@@ -77,6 +77,7 @@ def _extern(ctx: Context, call: ir.ConstructorCall, made: ExternType, args_ok: b
     found = _arguments(ctx, call, signature, bindings(made))
     if found is None:
         return
+    found.update({p: t for p, t in bindings(made).items() if t is DONT_CARE})
     missing = [p for p in decl.type_params if p not in found]
     if missing:
         names = ", ".join(p.name for p in missing)
@@ -151,6 +152,11 @@ def check_instance(ctx: Context, instance: ir.InstanceDecl) -> None:
     made = instance.type
     if isinstance(made, ArchBlockType):
         if instance.initializer is not None:
+            for statement in instance.initializer.statements:
+                if isinstance(statement, ir.DeclStmt) and isinstance(
+                    statement.decl, ir.FunctionDecl
+                ):
+                    resolve_type(ctx, statement.decl.ref)
             ctx.type_error("only extern instances have initializers", instance.initializer.loc)
         if ctx.container is None and isinstance(made.decl, _BLOCKS):
             ctx.error(
@@ -174,9 +180,7 @@ def _initializer(ctx: Context, instance: ir.InstanceDecl, made: ExternType) -> N
                 instance.loc,
             )
         return
-    if not abstract:
-        ctx.type_error(f"'{made}' has no abstract methods to define", instance.initializer.loc)
-        return
+    none_abstract = not abstract
     saved, ctx.instance = ctx.instance, instance
     with ctx.scope():
         for statement in instance.initializer.statements:
@@ -187,8 +191,12 @@ def _initializer(ctx: Context, instance: ir.InstanceDecl, made: ExternType) -> N
                 ctx.declare(decl)
             elif isinstance(decl, ir.FunctionDecl):
                 check_function(ctx, decl)
+                if none_abstract:
+                    continue
                 _implements(ctx, instance, decl, abstract, made)
     ctx.instance = saved
+    if none_abstract:
+        ctx.type_error(f"'{made}' has no abstract methods to define", instance.initializer.loc)
     for method in abstract.values():
         if method.annotation("optional") is None:
             ctx.type_error(

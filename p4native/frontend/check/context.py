@@ -32,6 +32,7 @@ class Context:
     in_actions_list: bool = False
     in_select: bool = False
     in_switch_expression: bool = False
+    locals_scope: Scope | None = None  # of the parser or control being checked
     direct_calls: list[ir.InstanceDecl] = field(default_factory=list)
 
     # ------------------------------------------------------------ errors
@@ -70,6 +71,7 @@ class Context:
         scope = self.scopes[-1]
         earlier = scope.get(decl.name)
         if earlier is None:
+            self._shadows(decl)
             scope[decl.name] = [decl]
             return
         if isinstance(decl, OVERLOADABLE) and all(isinstance(e, OVERLOADABLE) for e in earlier):
@@ -79,6 +81,25 @@ class Context:
                 return
             earlier = [clash]
         self.duplicate(decl, earlier[0])
+
+    def _shadows(self, decl: ir.Decl) -> None:
+        """Warn if a declaration hides one of an outer scope; hiding a parameter is an error."""
+        if len(self.scopes) == 1:
+            return
+        hidden = self.lookup(decl.name)
+        if not hidden or isinstance(decl, OVERLOADABLE):
+            return
+        if isinstance(hidden[0], ir.Param) and self.scopes[-1] is not self.locals_scope:
+            self.error(
+                "shadow",
+                f"'{decl.name}' hides a parameter",
+                decl.loc,
+                (hidden[0].loc, "the parameter"),
+            )
+            return
+        self.warning(
+            "shadow", f"'{decl.name}' shadows another", decl.loc, (hidden[0].loc, "the other one")
+        )
 
     def duplicate(self, decl: ir.Decl, earlier: ir.Decl) -> None:
         """Report that a name is declared twice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p4native.frontend import ir
+from p4native.frontend.check.annotations import check_annotations
 from p4native.frontend.check.calls import check_action_call
 from p4native.frontend.check.context import Context
 from p4native.frontend.check.expressions import check, is_constant
@@ -37,6 +38,8 @@ def check_table(ctx: Context, table: ir.TableDecl) -> None:
     _actions_tables(ctx, table)
     if table.default_action is not None:
         _default_action(ctx, table, table.default_action)
+    else:
+        _no_action(ctx, table)
     for prop in table.properties:
         _property(ctx, prop)
     if table.entries is not None:
@@ -65,6 +68,9 @@ def _key(ctx: Context, key: ir.KeyElement) -> None:
             ctx.type_error(
                 f"'{key.match_kind.name}' is not a match_kind", key.match_kind.loc
             )
+    if key.annotation("name") is None and not _has_name(key.expr):
+        ctx.error("expected", "a complex key expression needs a @name annotation", key.expr.loc)
+    check_annotations(ctx, key.annotations)
     t = underlying(key.expr.type)
     if t is not UNKNOWN and not isinstance(
         t, (BitsType, BoolType, EnumType, ErrorType)
@@ -72,6 +78,31 @@ def _key(ctx: Context, key: ir.KeyElement) -> None:
         ctx.type_error(f"a key cannot have type '{key.expr.type}'", key.expr.loc)
     if key.expr.type is not UNKNOWN and is_constant(key.expr):
         ctx.warning("ignore-prop", "constant key element", key.loc)
+
+
+def _has_name(expr: ir.Expression) -> bool:
+    """Whether a key's name can be made from its expression."""
+    if expr.type is UNKNOWN or isinstance(expr, (ir.Path, ir.IntLit, ir.BoolLit, ir.This)):
+        return True
+    if isinstance(expr, ir.Member):
+        return _has_name(expr.expr)
+    if isinstance(expr, ir.TypeName):
+        return True
+    if isinstance(expr, ir.Index):
+        return _has_name(expr.expr) and _has_name(expr.index)
+    if isinstance(expr, ir.Slice):
+        return _has_name(expr.expr)
+    if isinstance(expr, ir.Binary):
+        return expr.op == "&" and _has_name(expr.left) and _has_name(expr.right)
+    if isinstance(expr, ir.Cast):
+        return expr.ref is None and _has_name(expr.expr)
+    return isinstance(expr, ir.Call) and _call_has_name(expr)
+
+
+def _call_has_name(call: ir.Call) -> bool:
+    if call.kind is ir.CallKind.EXTERN_METHOD and call.target is not None:
+        return call.target.name == "lookahead"
+    return call.builtin == "isValid" and call.receiver is not None and _has_name(call.receiver)
 
 
 def _actions(ctx: Context, table: ir.TableDecl) -> None:
@@ -200,6 +231,23 @@ def _default_action(ctx: Context, table: ir.TableDecl, call: ir.Call) -> None:
             f"'{ref.action.name}' is marked @tableonly and cannot be the default action",
             call.loc,
             (ref.loc, "listed here"),
+        )
+
+
+def _no_action(ctx: Context, table: ir.TableDecl) -> None:
+    """Without a default action a table needs core.p4's `NoAction`."""
+    found = ctx.scopes[0].get("NoAction", [])
+    if not found:
+        ctx.error(
+            "model",
+            f"table '{table.name}' has no default_action and 'NoAction' is not declared;"
+            " include core.p4",
+            table.loc,
+        )
+    elif not isinstance(found[0], ir.ActionDecl) or found[0].params:
+        ctx.error(
+            "model", "'NoAction' must be an action without parameters; include core.p4",
+            found[0].loc,
         )
 
 

@@ -142,6 +142,7 @@ def _named(ctx: Context, ref: ir.NamedTypeRef, bare_generic: bool) -> Type:
     if not decls:
         ctx.error("undeclared", f"type '{ref.name}' is not declared", ref.loc)
         return UNKNOWN
+    ref.decl = decls[0]
     base = declared_type(decls[0])
     if base is None:
         ctx.type_error(f"'{ref.name}' is not a type", ref.loc, (decls[0].loc, "declared here"))
@@ -199,7 +200,7 @@ def _specialize_struct(ctx: Context, ref: ir.NamedTypeRef, made: StructType) -> 
         if t is not UNKNOWN and not isinstance(t, TypeVar) and not allowed_field(made.kind, t):
             ctx.type_error(
                 f"field '{field.name}' of '{made}' cannot have type '{t}'",
-                field.loc,
+                ref.loc if isinstance(t, TupleType) else field.loc,
                 (ref.loc, f"'{made}' is used here"),
             )
             return UNKNOWN

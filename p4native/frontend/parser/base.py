@@ -37,7 +37,9 @@ class Cursor:
         self.nesting = 0
 
     def loc(self) -> Loc:
-        """The location of the current token."""
+        """The location of the current token; at the end of the file, of the last one."""
+        if self.kinds[self.at] == "EOF" and self.at:
+            return self.tokens.loc(self.at - 1)
         return self.tokens.loc(self.at)
 
     def fail(self, expected: str) -> SyntaxFailure:
@@ -79,6 +81,14 @@ class Cursor:
             raise self.fail("a name")
         self.at += 1
         return self.texts[self.at - 1]
+
+    def unique(self, seen: dict[str, Loc], name: str, loc: Loc) -> None:
+        """Report `name` if it is in `seen` already, else add it."""
+        earlier = seen.setdefault(name, loc)
+        if earlier is not loc and not self.speculating:
+            self.reporter.error(
+                "duplicate", f"'{name}' is given twice", loc, (earlier, "first given here")
+            )
 
     # ------------------------------------------------------------ scopes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p4native.frontend import ir
-from p4native.frontend.diagnostics import Reporter
+from p4native.frontend.diagnostics import Loc, Reporter
 from p4native.frontend.lexer import NAME_KEYWORDS, Tokens
 from p4native.frontend.parser.base import SyntaxFailure
 from p4native.frontend.parser.tables import TableParser
@@ -182,9 +182,11 @@ class DeclarationParser(TableParser):
         self.at += 1
         self.expect("{")
         members: list[ir.EnumMember] = []
+        seen: dict[str, Loc] = {}
         while True:
             loc = self.loc()
             members.append(ir.EnumMember(self.name(), loc=loc))
+            self.unique(seen, members[-1].name, loc)
             if not self.accept(","):
                 break
             if trailing_comma and self.kinds[self.at] == "}":

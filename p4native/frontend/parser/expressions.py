@@ -257,6 +257,7 @@ class ExpressionParser(TypeParser):
 
     def _struct_value(self, loc: Loc) -> ir.Expression:
         fields: list[ir.NamedExpr] = []
+        seen: dict[str, Loc] = {}
         rest = False
         while self.kinds[self.at] != "}":
             if self.accept("..."):
@@ -264,6 +265,7 @@ class ExpressionParser(TypeParser):
                 self.accept(",")
                 break
             fields.append(self.named_expression())
+            self.unique(seen, fields[-1].name, fields[-1].loc)
             if not self.accept(","):
                 break
         self.expect("}")

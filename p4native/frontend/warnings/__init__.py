@@ -1,0 +1,1 @@
+"""Warnings about checked programs: suspicious, but not wrong."""
