@@ -7,16 +7,18 @@ directory. Where the kernel lacks the openvswitch module, the userspace datapath
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mininet.node import Switch
 
+from control.plane import PortStats
 from topologies.errors import LabError
 from topologies.rundir import RunDirectory
 
@@ -24,6 +26,9 @@ BRIDGE = "br0"
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 START_DEADLINE_S = 10.0
 COMMAND_S = 60
+_PORT_STATS = re.compile(
+    r"port +\"?(\d+)\"?[^:]*: rx pkts=(\d+), bytes=(\d+),.*\n *tx pkts=(\d+), bytes=(\d+),"
+)
 _TOOLS = ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl", "ovs-appctl")
 
 
@@ -63,6 +68,7 @@ class OvsSwitch(Switch):
         self.rundir = rundir
         self.directory = rundir.path / f"ovs-{name}"
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._meters: set[str] = set()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -117,6 +123,39 @@ class OvsSwitch(Switch):
                 process.wait()
         self._processes.clear()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    # what the control plane asks: control.ovs.plane.Bridge
+
+    @property
+    def alive(self) -> bool:
+        """Whether both daemons run."""
+        return bool(self._processes) and all(p.poll() is None for p in self._processes)
+
+    def replace(self, flows: Sequence[str], meters: Sequence[str]) -> None:
+        """Make the bridge hold exactly these rules and meters; the rules change in one bundle."""
+        wanted = set(meters)
+        if wanted != self._meters:
+            self.ofctl("del-meters", "BRIDGE")
+            for meter in meters:
+                self.ofctl("add-meter", "BRIDGE", meter)
+            self._meters = wanted
+        text = "\n".join(flows) + "\n"
+        self.ofctl("--bundle", "replace-flows", "BRIDGE", "-", text=text)
+
+    def counters(self) -> dict[int, PortStats]:
+        """Counters by OpenFlow port; what the switch received, the guest has sent."""
+        found = {}
+        for match in _PORT_STATS.finditer(self.ofctl("dump-ports", "BRIDGE")):
+            number, *values = (int(value) for value in match.groups())
+            found[number] = PortStats(
+                tx_packets=values[0], tx_bytes=values[1], rx_packets=values[2], rx_bytes=values[3]
+            )
+        return found
+
+    def send(self, port: int, frame: bytes) -> None:
+        """Send a frame out of a port."""
+        what = f"in_port=controller,packet={frame.hex()},actions=output:{port}"
+        self.ofctl("packet-out", "BRIDGE", what)
 
     # commands
 

@@ -1,0 +1,145 @@
+"""All Open vSwitch bridges of a lab: implements ``Plane`` by replacing each bridge's rules."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from control.errors import ControlError, RefusedError
+from control.events import EventBus
+from control.model import DesiredState, Placement
+from control.ovs.flows import bridge_flows, meters, unsupported
+from control.plane import NicStatus, PortStats
+from control.policy import placements_of
+from control.store import STATE, Store
+
+
+class Bridge(Protocol):
+    """One server's Open vSwitch. Its methods block, and raise ControlError with its words."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether its processes run."""
+
+    @property
+    def management(self) -> str:
+        """Where OpenFlow is spoken to it."""
+
+    def replace(self, flows: Sequence[str], meters: Sequence[str]) -> None:
+        """Make it hold exactly these rules and meters, in one bundle: all or nothing."""
+
+    def counters(self) -> dict[int, PortStats]:
+        """Counters by OpenFlow port."""
+
+    def send(self, port: int, frame: bytes) -> None:
+        """Send a frame out of a port."""
+
+
+class OvsPlane:
+    """Owns the desired state and writes it to every bridge as OpenFlow rules."""
+
+    def __init__(self, bridges: Mapping[str, Bridge], store: Store, bus: EventBus) -> None:
+        self.bus = bus
+        self.lock = asyncio.Lock()
+        self.placements: dict[str, tuple[Placement, ...]] = {}
+        self._bridges = bridges
+        self._store = store
+        self._state: DesiredState | None = None
+        self._rules: dict[str, int] = {}
+
+    @property
+    def state(self) -> DesiredState:
+        """The desired state at present."""
+        if self._state is None:
+            raise ControlError("the controller has not been started.")
+        return self._state
+
+    @property
+    def nic_names(self) -> list[str]:
+        """All bridges, by the name of the NIC they stand for."""
+        return list(self._bridges)
+
+    async def start(self, state: DesiredState) -> None:
+        """Take up a desired state. RefusedError if it asks for what this plane does not do."""
+        self._adopt(state)
+
+    async def stop(self) -> None:
+        """Nothing runs here; the bridges are their nodes'."""
+
+    async def wait_ready(self, timeout: float) -> None:
+        """Program every bridge."""
+        async with self.lock:
+            await asyncio.wait_for(self.program(), timeout)
+
+    async def change(self, state: DesiredState) -> None:
+        """Program a new state everywhere and save it; see ``Plane.change``."""
+        async with self.lock:
+            before = self.state
+            self._adopt(state)
+            try:
+                await self.program()
+            except ControlError:
+                self._adopt(before)
+                await self.program()
+                raise
+            self.save()
+
+    def _adopt(self, state: DesiredState) -> None:
+        missing = unsupported(state)
+        if missing:
+            raise RefusedError(
+                f"Open vSwitch in this lab does not do {', '.join(missing)}; remove them from the "
+                "document, or use PLANE=hybrid."
+            )
+        self._state = state
+        self.placements = {p.vm: (p,) for p in placements_of(state)}
+
+    def move(self, vm: str, server: str, vf: int) -> None:
+        """Note in the desired state that a VM runs elsewhere now, and save it."""
+        moved = self.state.vm(vm).model_copy(update={"server": server, "vf": vf})
+        vms = [moved if other.name == vm else other for other in self.state.vms]
+        self._adopt(self.state.model_copy(update={"vms": vms}))
+        self.save()
+
+    def save(self) -> None:
+        """Store the desired state."""
+        self._store.save(STATE, self.state.model_dump(mode="json"))
+
+    async def program(self, nics: Sequence[str] | None = None) -> None:
+        """Replace the rules of some bridges (default: all). The caller holds ``lock``."""
+        names = self.nic_names if nics is None else nics
+        await asyncio.gather(*(self._program(name) for name in names))
+
+    async def _program(self, nic: str) -> None:
+        flows = bridge_flows(self.state, nic)
+        await asyncio.to_thread(self._bridges[nic].replace, flows, meters(self.state, nic))
+        self._rules[nic] = len(flows)
+        self.bus.emit("nic", nic, f"{len(flows)} OpenFlow rules")
+
+    async def send(self, nic: str, port: int, frame: bytes) -> None:
+        """Send a frame out of a bridge's port."""
+        await asyncio.to_thread(self._bridges[nic].send, port, frame)
+
+    def is_up(self, nic: str) -> bool:
+        """Whether a bridge's processes run."""
+        return self._bridges[nic].alive
+
+    def status(self) -> list[NicStatus]:
+        """Every bridge, in the state's order."""
+        return [
+            NicStatus(
+                nic=name,
+                address=bridge.management,
+                device_id=number,
+                up=bridge.alive,
+                entries=self._rules.get(name, 0),
+                sessions=1,
+            )
+            for number, (name, bridge) in enumerate(self._bridges.items(), 1)
+        ]
+
+    async def port_stats(self, nic: str, ports: Sequence[int]) -> dict[int, PortStats]:
+        """Counters of some ports of one bridge, as the guest behind the port sees them."""
+        counters = await asyncio.to_thread(self._bridges[nic].counters)
+        return {port: counters.get(port, PortStats()) for port in ports}
