@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from control.model import DesiredState
-from control.model.types import Name
+from control.model.types import Misplaced, Name
 
 NODE_NAME_LENGTH = 8  # names become parts of interface names, of which the kernel allows 15
 
@@ -22,18 +23,25 @@ class Topology(DesiredState):
     @model_validator(mode="after")
     def _nodes(self) -> Topology:
         """Node names are unique across kinds, and short."""
-        names = [self.tor]
-        for kind in (self.servers, self.nics, self.vms):
-            names += [node.name for node in kind]
-        for name in names:
+        taken: set[str] = set()
+        for name, path in self._node_names():
             if len(name) > NODE_NAME_LENGTH:
-                raise ValueError(
+                raise Misplaced(
                     f"node name {name!r} has {len(name)} characters; at most {NODE_NAME_LENGTH} "
-                    "fit into the names of its network interfaces"
+                    "fit into the names of its network interfaces",
+                    *path,
                 )
-            if names.count(name) > 1:
-                raise ValueError(f"node name {name!r} is given twice; expected once")
+            if name in taken:
+                raise Misplaced(f"node name {name!r} is given twice; expected once", *path)
+            taken.add(name)
         return self
+
+    def _node_names(self) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+        """Every node's name and where the document has it."""
+        yield self.tor, ("tor",)
+        for kind in ("servers", "nics", "vms"):
+            for index, node in enumerate(getattr(self, kind)):
+                yield node.name, (kind, index, "name")
 
     def state(self) -> DesiredState:
         """The desired state alone."""

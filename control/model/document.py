@@ -42,7 +42,8 @@ def parse_as(model: type[_Model], text: str, name: str) -> _Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key explains a missing one, so it is told first.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         place = (*first["loc"], *getattr(first.get("ctx", {}).get("error"), "path", ()))
         raise DocumentError(name, _line(data, place), _explain(first)) from None
 

@@ -1,0 +1,77 @@
+"""Labs for the tests: one that runs throughout, and a way to start more of them as processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from topologies.lab import Lab, Options
+from topologies.network import Ports
+from topologies.rundir import RunDirectory
+
+from .helpers import ROOT, Process, free_ports, leftovers, needs_root
+
+PREFIX = f"t{os.getpid() % 1000:03d}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything that starts a lab is marked, and skipped with a reason without root."""
+    for item in items:
+        if {"lab", "start_lab"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.lab)
+            item.add_marker(needs_root)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The two-server lab, running throughout the session on the target of ``TARGET``."""
+    base = free_ports(4)
+    options = Options(
+        target=os.environ.get("TARGET", "auto"),
+        compiler=os.environ.get("P4C", "auto"),
+        run_dir=tmp_path_factory.mktemp("lab"),
+        ports=Ports(prefix=PREFIX, p4runtime=base, thrift=base + 2),
+    )
+    with Lab("two_servers", options) as running:
+        yield running
+    assert leftovers(options.run_dir, PREFIX) == []
+
+
+@pytest.fixture
+def start_lab(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start labs as processes of their own; each ends with the test."""
+    started: list[Process] = []
+    base = free_ports(4)
+    prefix = f"u{os.getpid() % 1000:03d}"
+
+    def start(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> Process:
+        environment = {**os.environ, "P4NIC_LAB_RUN": str(tmp_path / "run"), "TERM": "dumb"}
+        environment.update(env or {})
+        command = [
+            sys.executable, "-m", "topologies", "--prefix", prefix,
+            "--p4runtime-port", str(base), "--thrift-port", str(base + 2), *arguments,
+        ]  # fmt: skip
+        defaults = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True}
+        popen = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stderr=subprocess.STDOUT, **{**defaults, **options}
+        )
+        process = Process(popen, tmp_path / "run", base, prefix)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.popen.poll() is None:
+            process.popen.terminate()
+            process.popen.wait(30)
+        if process.popen.stdout is not None:
+            process.popen.stdout.close()
+    if (tmp_path / "run").exists():
+        with RunDirectory(tmp_path / "run") as rundir:
+            rundir.acquire()  # after a failed test, whatever it left
