@@ -8,7 +8,8 @@ from p4native.frontend.check.declarations import check_declarations
 from p4native.frontend.check.flow import check_flow
 from p4native.frontend.check.names import check_action_names
 from p4native.frontend.diagnostics import Reporter
-from p4native.frontend.warnings.unused import warn_unused
+from p4native.frontend.warnings.defuse import warn_uninitialized
+from p4native.frontend.warnings.unused import used_declarations, warn_unused
 
 __all__ = ["check_program"]
 
@@ -19,4 +20,6 @@ def check_program(program: ir.Program, reporter: Reporter) -> None:
     if not reporter.failed:
         check_flow(program, reporter)
         check_action_names(program, reporter)
-        warn_unused(program, reporter)
+        used = used_declarations(program)
+        warn_unused(program, used, reporter)
+        warn_uninitialized(program, used, reporter)

@@ -12,7 +12,7 @@ _EXPRESSION = frozenset(
     max_member_weight""".split()
 )
 _EXPRESSION_LIST = frozenset(
-    ["synchronous", "field_list", "id", "brief", "description", "controller_header", "alias"]
+    ["synchronous", "field_list", "id", "brief", "description", "controller_header", "alias", "priority"]
 )
 _KEY_VALUES = frozenset(["pkginfo", "platform_property"])
 _EMPTY = frozenset(

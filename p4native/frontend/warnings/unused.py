@@ -20,9 +20,8 @@ _TYPES = (
 )
 
 
-def warn_unused(program: ir.Program, reporter: Reporter) -> None:
+def warn_unused(program: ir.Program, used: set[ir.Decl], reporter: Reporter) -> None:
     """Warn of unused controls, parsers, tables, variables, instances, types and parameters."""
-    used = _used(program)
     for decl in _candidates(program):
         if decl in used or _exempt(decl):
             continue
@@ -36,7 +35,8 @@ def warn_unused(program: ir.Program, reporter: Reporter) -> None:
         reporter.warning("unused", f"{what} is unused", decl.loc)
 
 
-def _used(program: ir.Program) -> set[ir.Decl]:
+def used_declarations(program: ir.Program) -> set[ir.Decl]:
+    """The declarations that something in the program refers to."""
     used: set[ir.Decl] = set()
     for node in walk(program):
         if isinstance(node, (ir.Path, ir.NamedTypeRef)):
