@@ -110,7 +110,7 @@ class ParserWriter:
         if s.op == "extract":
             return self._extract(s)
         if s.op == "advance":
-            return {"op": "advance", "parameters": [self._value(s.args[0])]}
+            return {"op": "advance", "parameters": [self.exprs.argument(s.args[0])]}
         if s.op == "verify":
             parameters = [self.exprs.operand(s.args[0]), self.exprs.operand(s.args[1])]
             return {"op": "verify", "parameters": parameters}
@@ -119,10 +119,6 @@ class ParserWriter:
             return None if made is None else {"op": "primitive", "parameters": [made]}
         self.context.error(f"{s.op} is not supported in a parser on this target", s.loc)
         return None
-
-    def _value(self, e: core.Expr) -> Json:
-        """A number: a constant, field or (once wrapped) expression."""
-        return self.exprs.plain(e) or self.exprs.operand(e)
 
     def _extract(self, s: core.Extern) -> Json:
         kind, value = self._destination(s.args[0], s)

@@ -21,7 +21,7 @@ class PipelineWriter:
         self.exprs = exprs
         self.control = control
         self.conditionals: list[Json] = []
-        self.profiles: dict[str, Json] = {}
+        self.profiles: dict[core.Instance, Json] = {}
         self._behind: dict[core.Block | core.Loop, str | None] = {}
         self._next: dict[core.Table, tuple[str | None, Next]] = {}
 
@@ -167,7 +167,7 @@ class PipelineWriter:
         made["type"] = "indirect_ws" if selector else "indirect"
         made["action_profile"] = profile.name
         inputs = [self.exprs.argument(k.expr) for k in table.keys if k.match == "selector"]
-        known = self.profiles.get(profile.name)
+        known = self.profiles.get(profile)
         if known is not None:
             if selector and known.get("selector", {}).get("input") != inputs:
                 self.context.error(
@@ -181,7 +181,7 @@ class PipelineWriter:
         found["max_size"] = profile.args.get("size", DEFAULT_SIZE)
         if selector:
             found["selector"] = {"algo": profile.args.get("algorithm"), "input": inputs}
-        self.profiles[profile.name] = found
+        self.profiles[profile] = found
 
     def _default(self, table: core.Table, made: Json) -> None:
         if table.default is None or made["type"] != "simple":

@@ -1,6 +1,7 @@
 """Pass `dead_code`: drop what has no effect.
 
 * assignments to local variables and headers that nothing reads;
+* assignments of a place to itself;
 * conditionals, blocks and switches with nothing in them, blocks nothing leaves early;
 * parser states that cannot be reached.
 """
@@ -46,6 +47,8 @@ def _used(program: core.Program) -> set[access.Cell]:
 
 
 def _useless(s: core.Stmt, used: set[access.Cell]) -> bool:
+    if isinstance(s, core.Assign) and rewrite.same(s.target, s.value):
+        return True
     if isinstance(s, (core.Assign, core.CopyHeader, core.SetValid)):
         cells = list(access.stmt_writes(s))
         return bool(cells) and all(_local(c) and c not in used for c in cells)

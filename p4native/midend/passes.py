@@ -16,7 +16,6 @@ from p4native.midend import (
     externargs,
     layout,
     leftslices,
-    lookaheads,
     parserflow,
     selects,
     switches,
@@ -57,11 +56,6 @@ PASSES: tuple[Pass, ...] = (
         "select_keys",
         _plain(selects.run),
         "after `parser_flow`, which makes selects from conditions",
-    ),
-    Pass(
-        "lookaheads",
-        _plain(lookaheads.run),
-        "a lookahead cannot be part of an expression; after `select_keys`, which makes assignments",
     ),
     Pass("table_keys", _plain(tablekeys.run), "BMv2 looks up fields, not expressions"),
     Pass(

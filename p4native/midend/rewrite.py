@@ -103,6 +103,25 @@ def statement(s: core.Stmt, replace: Replace) -> None:
         s.value = expr(s.value, replace)
 
 
+def same(a: core.Expr, b: core.Expr) -> bool:
+    """Whether two lvalues are the same place, run-time indices included."""
+    if a is b:
+        return True
+    if isinstance(a, core.VarRef) and isinstance(b, core.VarRef):
+        return a.var is b.var
+    if isinstance(a, core.Const) and isinstance(b, core.Const):
+        return a.value == b.value and a.type == b.type
+    if isinstance(a, core.Cast) and isinstance(b, core.Cast):
+        return a.type == b.type and same(a.arg, b.arg)
+    if isinstance(a, core.Slice) and isinstance(b, core.Slice):
+        return (a.hi, a.lo) == (b.hi, b.lo) and same(a.arg, b.arg)
+    if isinstance(a, core.Field) and isinstance(b, core.Field) and a.name == b.name:
+        if isinstance(a.header, core.StackElement) and isinstance(b.header, core.StackElement):
+            return a.header.stack is b.header.stack and same(a.header.index, b.header.index)
+        return a.header is b.header
+    return False
+
+
 def lists(program: core.Program) -> list[list[core.Stmt]]:
     """Every outermost statement list: states, controls, actions."""
     found = [state.body for state in program.parser.states]

@@ -278,7 +278,9 @@ class Blocks:
         if not isinstance(instance.decl, ir.ControlDecl):
             raise Unsupported("a parser cannot be applied in a control", e.loc)
         after = self.bind_apply(frame, instance, e)
+        self.work.pending.append(after)
         self.control_body(instance, e.loc)
+        self.work.pending.pop()
         self.work.calls.copy_back(after, e.loc)
         return Void()
 

@@ -161,16 +161,31 @@ class Calls:
                 callee.type(decl.return_type), f"{decl.name}.result", "temp", e.loc
             )
             callee.result = result
-        self._inline(callee, decl.name, decl.body, e.loc)
-        self.copy_back(after, e.loc)
+        self._inline(callee, decl.name, decl.body, e.loc, after)
         return result
 
-    def _inline(self, callee: Frame, name: str, body: ir.Block, loc: Loc) -> None:
-        """Emit `body` as a block that `return` leaves."""
+    def _inline(
+        self,
+        callee: Frame,
+        name: str,
+        body: ir.Block,
+        loc: Loc,
+        after: list[tuple[Value, Value]],
+    ) -> None:
+        """Emit `body` as a block that `return` leaves, then the copy-out."""
         block = core.Block(name, [], loc)
         callee.block = block
+        self.work.pending.append(after)
         block.body = self.work.collect(lambda: self.work.stmts.block(callee, body))
+        self.work.pending.pop()
         self.work.emit(block)
+        self.copy_back(after, loc)
+
+    def exit(self, loc: Loc) -> None:
+        """Emit `exit`: the copy-out of every call it ends, then the end of the pipeline."""
+        for after in reversed(self.work.pending):
+            self.copy_back(after, loc)
+        self.work.emit(core.Exit(loc))
 
     def _action(self, frame: Frame, e: ir.Call) -> Value:
         decl = e.target
@@ -182,9 +197,8 @@ class Calls:
         if not self.work.in_action:
             self.work.tables.called_directly(owner, decl)
         was, self.work.in_action = self.work.in_action, True
-        self._inline(callee, decl.name, decl.body, e.loc)
+        self._inline(callee, decl.name, decl.body, e.loc, after)
         self.work.in_action = was
-        self.copy_back(after, e.loc)
         return Void()
 
     # --- built-in methods ---

@@ -7,7 +7,7 @@ from typing import Any
 
 from p4native.frontend import ir
 from p4native.frontend.diagnostics import Loc
-from p4native.frontend.types import StackType, StructType, Type, underlying
+from p4native.frontend.types import StackType, StructType, Type, bits, underlying, width_bits
 from p4native.midend import core, fold
 from p4native.midend.elaborate.errors import Unsupported
 from p4native.midend.elaborate.scope import Frame
@@ -265,36 +265,44 @@ class Externs:
         return Void()
 
     def _lookahead(self, frame: Frame, e: ir.Call) -> Value:
+        """Read all the bits at once: too short a packet is an error whatever is used of them."""
         t = frame.type(next(iter(e.type_args.values())))
-        value, _ = self._peek(t, 0, e.loc)
-        return value
+        width = width_bits(t)
+        if not width:
+            raise Unsupported(f"lookahead of {t} is not supported", e.loc)
+        scalar = scalar_type(t) or bits(width)
+        var = core.Var(self.work.program.fresh("ahead"), scalar, "effect", loc=e.loc)
+        self.work.program.variables.append(var)
+        whole = core.VarRef(var)
+        self.work.assign(whole, core.Lookahead(0, width, scalar), e.loc)
+        return whole if scalar_type(t) is not None else self._pick(t, whole, width, e.loc)[0]
 
-    def _peek(self, t: Type, offset: int, loc: Loc) -> tuple[Value, int]:
-        """The value of type `t` at `offset` bits ahead, and the offset behind it."""
+    def _pick(self, t: Type, whole: core.Expr, end: int, loc: Loc) -> tuple[Value, int]:
+        """The value of type `t` in `whole` just below bit `end`, and the bit it starts at."""
         scalar = scalar_type(t)
         if scalar is not None:
-            width = core.scalar_width(scalar)
-            return core.Lookahead(offset, width, scalar), offset + width
+            low = end - core.scalar_width(scalar)
+            return fold.cast(fold.slice_of(whole, end - 1, low), scalar), low
         base = underlying(t)
         types = base.fields if isinstance(base, StructType) else component_types(base)
         if isinstance(base, StackType):
             items: list[Value] = []
             for _ in range(base.size):
-                one, offset = self._peek(base.element, offset, loc)
+                one, end = self._pick(base.element, whole, end, loc)
                 items.append(one)
-            return StackValue(items), offset
+            return StackValue(items), end
         if types is None:
             raise Unsupported(f"lookahead of {t} is not supported", loc)
         fields: dict[str, Value] = {}
         for name, field_type in types.items():
-            fields[name], offset = self._peek(field_type, offset, loc)
+            fields[name], end = self._pick(field_type, whole, end, loc)
         if isinstance(base, StructType) and base.kind == "header":
-            return self.work.exprs.header_value(base, fields), offset
-        return Aggregate(fields), offset
+            return self.work.exprs.header_value(base, fields), end
+        return Aggregate(fields), end
 
     def _advance(self, frame: Frame, e: ir.Call) -> Value:
-        bits = self.work.exprs.scalar(frame, e.args[0].expr)
-        self.work.emit(core.Extern("advance", None, [bits], e.loc))
+        amount = self.work.exprs.scalar(frame, e.args[0].expr)
+        self.work.emit(core.Extern("advance", None, [amount], e.loc))
         return Void()
 
     def _emit(self, frame: Frame, e: ir.Call) -> Value:

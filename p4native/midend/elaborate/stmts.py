@@ -44,7 +44,7 @@ class Stmts:
             ir.Break: self._break,
             ir.Continue: self._continue,
             ir.Return: self._return,
-            ir.Exit: lambda _f, s: self.work.emit(core.Exit(s.loc)),
+            ir.Exit: lambda _f, s: self.work.calls.exit(s.loc),
         }
 
     def statement(self, frame: Frame, s: ir.Statement) -> None:

@@ -47,6 +47,8 @@ class Work:
         self.in_parser = False
         self.in_action = False
         self.block = ""
+        # copies that calls being inlined make when they end, innermost last; `exit` makes them too
+        self.pending: list[list[tuple[Value, Value]]] = []
 
     def emit(self, stmt: core.Stmt) -> None:
         """Append a statement to what is being built."""
@@ -72,7 +74,7 @@ class Work:
     def saved(self, value: Value, loc: Loc) -> Value:
         """`value` as it is now, whatever is executed before it is used."""
         if isinstance(value, core.Expr):
-            if next(iter(reads(value)), None) is None and not _looks_ahead(value):
+            if next(iter(reads(value)), None) is None:
                 return value
             temp = self.temp(value.type, loc)
             self.assign(temp, value, loc)
@@ -94,10 +96,6 @@ class Work:
             self.emit(core.CopyHeader(copy, value, loc))
             return copy
         return value
-
-
-def _looks_ahead(e: core.Expr) -> bool:
-    return isinstance(e, core.Lookahead)
 
 
 def has_effects(e: ir.Expression) -> bool:
