@@ -70,6 +70,10 @@ class Fabric:
             raise ControlError("the controller has not been started.")
         return self._state
 
+    def is_up(self, nic: str) -> bool:
+        """Whether a NIC is connected and programmed."""
+        return self.nic(nic).is_up
+
     @property
     def nic_names(self) -> list[str]:
         """All NICs, in the state's order."""

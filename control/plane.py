@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from control.events import EventBus
 from control.model import DesiredState
 
 
@@ -39,6 +40,8 @@ class PortStats:
 class Plane(Protocol):
     """Programs the NICs (or what stands in for them) of one lab from its desired state."""
 
+    bus: EventBus
+
     @property
     def state(self) -> DesiredState:
         """The desired state at present."""
@@ -58,6 +61,9 @@ class Plane(Protocol):
         A NIC that is down gets it when it comes back. If a NIC refuses, the old state is put back
         everywhere and its NicError raised.
         """
+
+    def save(self) -> None:
+        """Store the desired state."""
 
     def status(self) -> list[NicStatus]:
         """Every NIC, in the state's order."""

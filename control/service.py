@@ -10,13 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from control.errors import RefusedError
-from control.fabric import Fabric
 from control.migration.manager import MigrationManager
 from control.migration.ports import Hypervisor
 from control.migration.record import Options
 from control.migration.report import MigrationReport, PhaseTime
 from control.model import AclRule, DesiredState, Vm, dump_document
-from control.plane import PortStats
+from control.plane import Plane, PortStats
 from control.policy.reasons import PORT_PF, PORT_UPLINK, vf_port
 from control.store import STATE, Store
 
@@ -25,7 +24,12 @@ class Controller:
     """Owns the desired state of one lab. All methods run in one event loop."""
 
     def __init__(
-        self, fabric: Fabric, hypervisor: Hypervisor, store: Store, about: str = ""
+        self,
+        fabric: Plane,
+        hypervisor: Hypervisor,
+        store: Store,
+        migrations: MigrationManager,
+        about: str = "",
     ) -> None:
         self.fabric = fabric
         self.bus = fabric.bus
@@ -33,7 +37,7 @@ class Controller:
         self.trace = False
         self._hypervisor = hypervisor
         self._store = store
-        self.migrations = MigrationManager(fabric, store, hypervisor)
+        self.migrations = migrations
 
     @property
     def state(self) -> DesiredState:

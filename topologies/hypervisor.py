@@ -112,7 +112,7 @@ class Hypervisor:
         commands += "".join(f"addr add {ip} dev eth0 nodad\n" for ip in vm.ips)
         commands += "link set eth0 up\n"
         await _run(["mnexec", "-a", str(pid), "ip", "-batch", "-"], commands)
-        if self._network.target == "bmv2":
+        if self._network.target != "native":
             offloads = ["ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off"]
             await _run(["mnexec", "-a", str(pid), *offloads])
 

@@ -22,16 +22,14 @@ from topologies.loader import load
 from topologies.loop import LoopThread
 from topologies.machine import Machine
 from topologies.network import LabNetwork, Ports
-from topologies.planes import plane
+from topologies.planes import Parts, plane
 from topologies.rundir import Removed, RunDirectory
 from topologies.spec import Topology
 from topologies.toolchain import (
     Choice,
     Program,
     choose_compiler,
-    choose_target,
     compile_program,
-    require_c_compiler,
 )
 from topologies.watchdog import Watchdog
 
@@ -61,7 +59,8 @@ class Lab:
     def __init__(self, topology: str | Topology, options: Options | None = None) -> None:
         self.options = options or Options()
         self.topology = load(topology) if isinstance(topology, str) else topology
-        self.target: Choice = choose_target(self.options.target)
+        self.kit = plane(self.options.plane, self.options.program)
+        self.target: Choice = self.kit.target(self.options.target)
         self.compiler: Choice = choose_compiler(self.options.compiler)
         self.rundir = RunDirectory(self.options.run_dir)
         self.bus = EventBus()
@@ -80,8 +79,6 @@ class Lab:
                 "the lab makes network namespaces and interfaces, which only root may do; "
                 "run it as root: sudo make run"
             )
-        if self.target.name == "native":
-            require_c_compiler()
         try:
             self._start(progress)
         except BaseException:
@@ -93,11 +90,9 @@ class Lab:
         self.removed = self.rundir.acquire()
         self._closing.append(self.rundir.release)
         self._log_to_file()
-        kit = plane(self.options.plane)
-        source = self.options.program or kit.source
         with ThreadPoolExecutor(1) as pool:
-            progress(f"compiling {source.name} and wiring {self.topology.name}")
-            compiling = pool.submit(compile_program, source, self.compiler.name)
+            progress(f"wiring {self.topology.name}")
+            compiling = pool.submit(self._compile)
             self._build()
             program = compiling.result()
         progress("programming the NICs")
@@ -105,18 +100,29 @@ class Lab:
         self._closing.append(self._loop.stop)
         self._loop.run(self._control(program))
 
+    def _compile(self) -> Program | None:
+        """The plane's P4 program, compiled; None if it has none."""
+        source = self.kit.source
+        return None if source is None else compile_program(source, self.compiler.name)
+
     def _build(self) -> None:
         """Create the network; from here on it must be stopped."""
-        self._network = LabNetwork(self.topology, self.target.name, self.rundir, self.options.ports)
+        self._network = LabNetwork(
+            self.topology,
+            self.target.name,
+            self.rundir,
+            self.options.ports,
+            self.kit.add_switch,
+        )
         self._closing.append(self._network.stop)
         self._network.build()
 
-    async def _control(self, program: Program) -> None:
+    async def _control(self, program: Program | None) -> None:
         """Start the controller, its API and the watchdog, in the controller's loop."""
         store = self._store()
         hypervisor = Hypervisor(self.network)
-        fabric = plane(self.options.plane).controller(self.network, program, store, self.bus)
-        controller = Controller(fabric, hypervisor, store, self.describe())
+        parts = Parts(self.network, program, store, self.bus, hypervisor, self.describe())
+        controller = self.kit.controller(parts)
         self._controller = controller
         self._close_async(controller.stop)
         watchdog = Watchdog(self.network.nics.values(), self.bus)
@@ -214,7 +220,8 @@ class Lab:
     def describe(self) -> str:
         """Topology and tools, with why they were chosen, in one line."""
         target, compiler = self.target, self.compiler
+        compiled = f", compiler {compiler.name} ({compiler.reason})" if self.kit.source else ""
         return (
             f"{self.topology.name}: {self.topology.description}; "
-            f"switch {target.name} ({target.reason}), compiler {compiler.name} ({compiler.reason})"
+            f"plane {self.kit.name}, switch {target.name} ({target.reason}){compiled}"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from control.model import Nic as NicModel
 from control.model import Server as ServerModel
 from control.model import Vm
 from topologies.nodes import Nic, Server, Tor, VirtualMachine
+from topologies.ovs import OvsSwitch
 from topologies.rundir import RunDirectory
 from topologies.spec import Topology
 from topologies.toolchain import SwitchOptions
@@ -39,13 +40,21 @@ def vf_port(vf: int) -> int:
 class LabNetwork:
     """The nodes and links of a running topology."""
 
-    def __init__(self, topology: Topology, target: str, rundir: RunDirectory, ports: Ports) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        target: str,
+        rundir: RunDirectory,
+        ports: Ports,
+        add_switch: AddSwitch | None = None,
+    ) -> None:
+        self._add_switch = add_switch or add_p4_nic
         self.topology = topology
         self.target = target
         self.rundir = rundir
         self.ports = ports
         self.net = Mininet(topo=None, controller=None, build=False)
-        self.nics: dict[str, Nic] = {}
+        self.nics: dict[str, Any] = {}
         self.cables: list[Cable] = []
 
     # names of interfaces in the root namespace
@@ -77,7 +86,7 @@ class LabNetwork:
         self._nodes()
         self.cables = list(self._plan())
         self.rundir.record_links(cable.a.name for cable in self.cables)
-        make_cables(self.cables, offloads=self.target != "bmv2")
+        make_cables(self.cables, offloads=self.target == "native")
         self.net.links = list(self.cables)
         self.net.built = True
         self.net.start()
@@ -116,16 +125,7 @@ class LabNetwork:
     def _add_nic(self, index: int, nic: NicModel) -> None:
         interfaces = {UPLINK_PORT: self.uplink(nic.name), PF_PORT: self.pf(nic.name)}
         interfaces.update({vf_port(n): self.vf(nic.name, n) for n in range(nic.vfs)})
-        options = SwitchOptions(
-            device_id=index + 1,
-            ports=interfaces,
-            grpc_port=self.ports.p4runtime + index,
-            thrift_port=self.ports.thrift + index,
-            log=self.rundir.logs / f"{nic.name}.log",
-        )
-        self.nics[nic.name] = self.net.addSwitch(
-            nic.name, cls=Nic, target=self.target, options=options, rundir=self.rundir
-        )
+        self.nics[nic.name] = self._add_switch(self, index, interfaces)
 
     def _plan(self) -> Iterable[Cable]:
         """All cables of the lab."""
@@ -166,3 +166,37 @@ class LabNetwork:
             End(self.node(nic), self.backend(vm.name), port=2000 + index),
             End(self.node(vm.name), "eth0", mac=vm.mac, ips=tuple(vm.ips)),
         )
+
+
+AddSwitch = Callable[[LabNetwork, int, dict[int, str]], Any]
+"""Makes the node that stands for one NIC: (network, index of the NIC, interface by port)."""
+
+
+def add_p4_nic(network: LabNetwork, index: int, interfaces: dict[int, str]) -> Nic:
+    """A NIC that is a P4 switch process."""
+    name = network.topology.nics[index].name
+    options = SwitchOptions(
+        device_id=index + 1,
+        ports=interfaces,
+        grpc_port=network.ports.p4runtime + index,
+        thrift_port=network.ports.thrift + index,
+        log=network.rundir.logs / f"{name}.log",
+    )
+    nic: Nic = network.net.addSwitch(
+        name, cls=Nic, target=network.target, options=options, rundir=network.rundir
+    )
+    return nic
+
+
+def add_open_vswitch(network: LabNetwork, index: int, interfaces: dict[int, str]) -> OvsSwitch:
+    """An Open vSwitch where a NIC would be."""
+    nic = network.topology.nics[index]
+    switch: OvsSwitch = network.net.addSwitch(
+        nic.name,
+        cls=OvsSwitch,
+        wires=interfaces,
+        rundir=network.rundir,
+        tunnel_address=nic.tunnel_address,
+    )
+    network.rundir.record_namespace(nic.name, switch.pid)
+    return switch

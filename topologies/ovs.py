@@ -18,6 +18,7 @@ from typing import Any
 
 from mininet.node import Switch
 
+from control.ovs.flows import TUNNEL_PORT
 from control.plane import PortStats
 from topologies.errors import LabError
 from topologies.rundir import RunDirectory
@@ -60,11 +61,19 @@ class OvsSwitch(Switch):
     """
 
     def __init__(
-        self, name: str, *, ports: dict[int, str], rundir: RunDirectory, **params: Any
+        self,
+        name: str,
+        *,
+        wires: dict[int, str],
+        rundir: RunDirectory,
+        tunnel_address: str,
+        **params: Any,
     ) -> None:
         params.update(inNamespace=True, dpid="0")
         super().__init__(name, **params)
-        self.ports = ports
+        self.inNamespace = False  # for the wiring: ports are made outside, and moved by start()
+        self.wires = wires
+        self.tunnel_address = tunnel_address
         self.rundir = rundir
         self.directory = rundir.path / f"ovs-{name}"
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -97,7 +106,7 @@ class OvsSwitch(Switch):
 
     def _take_ports(self) -> None:
         """Move the switch side of every port into the namespace."""
-        names = self.ports.values()
+        names = self.wires.values()
         self.run("ip", "-batch", "-", text=_lines(f"link set {{}} netns {self.pid}", names))
         inside = ("nsenter", f"--net=/proc/{self.pid}/ns/net")
         self.run(*inside, "ip", "-batch", "-", text=_lines("link set {} up", names))
@@ -107,10 +116,16 @@ class OvsSwitch(Switch):
         words = ["add-br", BRIDGE, "--", "set", "bridge", BRIDGE]
         words += [f"datapath_type={datapath_type()}", "fail_mode=secure"]
         words += ["protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15"]
-        for number, interface in self.ports.items():
+        for number, interface in self.wires.items():
             words += ["--", "add-port", BRIDGE, interface]
             words += ["--", "set", "interface", interface, f"ofport_request={number}"]
+        words += ["--", "add-port", BRIDGE, "vxlan0", "--", "set", "interface", "vxlan0"]
+        words += ["type=vxlan", f"ofport_request={TUNNEL_PORT}"]
+        words += ["options:remote_ip=flow", "options:key=flow"]
         self.vsctl(*words)
+        inside = ("nsenter", f"--net=/proc/{self.pid}/ns/net")
+        underlay = f"addr add {self.tunnel_address}/16 dev {BRIDGE}\nlink set {BRIDGE} up\n"
+        self.run(*inside, "ip", "-batch", "-", text=underlay)
 
     def stop(self, deleteIntfs: bool = True) -> None:
         """End the daemons, the switch before its database."""

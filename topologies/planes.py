@@ -2,41 +2,145 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from control.events import EventBus
 from control.fabric import Endpoint, Fabric
+from control.migration.attempt import Attempt
+from control.migration.manager import MigrationManager, Progress
+from control.migration.record import Record
+from control.migration.replug import Replug
+from control.migration.site import Site
 from control.nic import Pipeline
+from control.ovs.plane import OvsPlane
+from control.service import Controller
 from control.store import Store
 from topologies.errors import LabError
-from topologies.network import LabNetwork
-from topologies.toolchain import ROOT, Program
+from topologies.hypervisor import Hypervisor
+from topologies.network import AddSwitch, LabNetwork, add_open_vswitch, add_p4_nic
+from topologies.ovs import datapath_type, require_open_vswitch
+from topologies.toolchain import ROOT, Choice, Program, choose_target, require_c_compiler
 
 
 @dataclass(frozen=True)
-class P4Plane:
+class Parts:
+    """What a plane's controller is put together from."""
+
+    network: LabNetwork
+    program: Program | None
+    store: Store
+    bus: EventBus
+    hypervisor: Hypervisor
+    about: str
+
+
+class PlaneKit(ABC):
+    """How one plane is built and controlled."""
+
+    name: str
+    source: Path | None
+    """The P4 program, where the plane runs one."""
+
+    @abstractmethod
+    def target(self, wish: str) -> Choice:
+        """Which engine runs it, and why. Raises LabError if it cannot run here."""
+
+    @property
+    @abstractmethod
+    def add_switch(self) -> AddSwitch:
+        """Makes the node of one NIC."""
+
+    @abstractmethod
+    def controller(self, parts: Parts) -> Controller:
+        """The controller; call it in the controller's loop."""
+
+
+@dataclass(frozen=True)
+class P4Plane(PlaneKit):
     """Every NIC runs one P4 program on a software switch."""
 
     name: str
     source: Path
 
-    def controller(
-        self, network: LabNetwork, program: Program, store: Store, bus: EventBus
-    ) -> Fabric:
-        """The programmer of all NICs. Call it in the controller's loop."""
-        endpoints = [
-            Endpoint(nic.name, nic.address, nic.options.device_id) for nic in network.nics.values()
-        ]
-        return Fabric(endpoints, Pipeline(program.p4info, program.json), store, bus)
+    def target(self, wish: str) -> Choice:
+        """BMv2 or our own switch."""
+        choice = choose_target(wish)
+        if choice.name == "native":
+            require_c_compiler()
+        return choice
+
+    @property
+    def add_switch(self) -> AddSwitch:
+        """One switch process per NIC."""
+        return add_p4_nic
+
+    def controller(self, parts: Parts) -> Controller:
+        """A P4Runtime session per NIC; migrations that hold and redirect."""
+        if parts.program is None:
+            raise LabError(f"the plane {self.name} needs a P4 program")
+        fabric = _fabric(parts, parts.program)
+        hypervisor, store = parts.hypervisor, parts.store
+
+        def begin(record: Record, progress: Progress | None) -> Attempt:
+            site = Site(fabric, record.vm)
+            return Attempt(record, site, store=store, hypervisor=hypervisor, progress=progress)
+
+        migrations = MigrationManager(fabric, store, begin)
+        return Controller(fabric, hypervisor, store, migrations, parts.about)
 
 
-PLANES = {"hybrid": P4Plane("hybrid", ROOT / "p4src" / "hybrid_nic.p4")}
+class OvsKit(PlaneKit):
+    """Every server runs an Open vSwitch; migrations re-plug and announce."""
+
+    name = "ovs"
+    source = None
+
+    def target(self, wish: str) -> Choice:
+        """The datapath that the kernel allows."""
+        require_open_vswitch()
+        kind = datapath_type()
+        reason = "openvswitch module loaded" if kind == "system" else "no openvswitch module here"
+        return Choice("ovs", f"{kind} datapath, {reason}")
+
+    @property
+    def add_switch(self) -> AddSwitch:
+        """One ovs-vswitchd per server."""
+        return add_open_vswitch
+
+    def controller(self, parts: Parts) -> Controller:
+        """OpenFlow rules, replaced in one bundle per change."""
+        plane = OvsPlane(parts.network.nics, parts.store, parts.bus)
+
+        def begin(record: Record, progress: Progress | None) -> Replug:
+            return Replug(record, progress, plane, parts.hypervisor)
+
+        migrations = MigrationManager(plane, parts.store, begin)
+        return Controller(plane, parts.hypervisor, parts.store, migrations, parts.about)
 
 
-def plane(name: str) -> P4Plane:
-    """A plane by name; LabError if there is none."""
+def _fabric(parts: Parts, program: Program) -> Fabric:
+    """Sessions with all NICs of the network."""
+    endpoints = [
+        Endpoint(nic.name, nic.address, nic.options.device_id)
+        for nic in parts.network.nics.values()
+    ]
+    return Fabric(endpoints, Pipeline(program.p4info, program.json), parts.store, parts.bus)
+
+
+_KITS: tuple[PlaneKit, ...] = (P4Plane("hybrid", ROOT / "p4src" / "hybrid_nic.p4"), OvsKit())
+PLANES = {kit.name: kit for kit in _KITS}
+
+
+def plane(name: str, program: Path | None = None) -> PlaneKit:
+    """A plane by name, with another P4 program if one is given; LabError if there is none."""
     try:
-        return PLANES[name]
+        kit = PLANES[name]
     except KeyError:
         raise LabError(f"PLANE={name} is unknown; expected one of {', '.join(PLANES)}.") from None
+    if program is None:
+        return kit
+    if not isinstance(kit, P4Plane):
+        raise LabError(f"the plane {name} runs no P4 program; leave --program out.")
+    return replace(kit, source=program)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from control.errors import ControlError, NicDownError
 from control.migration import faults
 from control.migration.frames import HeldTraffic
+from control.migration.manager import Progress
 from control.migration.memory import monotonic, pre_copy
 from control.migration.ports import Hypervisor, MemoryChannel, MovableState
 from control.migration.record import Phase, Record
@@ -20,7 +21,6 @@ from control.migration.turn import Turn
 if TYPE_CHECKING:
     from control.store import Store
 
-Progress = Callable[[PhaseTime], None]
 Step = Callable[[], Awaitable[None]]
 DRAIN_LIMIT_S = 10.0
 NIC_RETURN_S = 60.0

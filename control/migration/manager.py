@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from control.errors import ControlError, RefusedError
-from control.migration.attempt import Attempt, Progress
-from control.migration.ports import Hypervisor, MovableState
+from control.errors import ControlError, NicDownError, RefusedError
 from control.migration.record import Endpoint, Options, Phase, Record
 from control.migration.report import MigrationReport, PhaseTime
-from control.migration.site import Site
-
-if TYPE_CHECKING:
-    from control.fabric import Fabric
-    from control.store import Store
+from control.model import DesiredState, Placement
+from control.store import Store
 
 PARALLEL = 3
+Progress = Callable[[PhaseTime], None]
+
+
+class Placed(Protocol):
+    """The part of a plane that the manager looks at."""
+
+    placements: dict[str, tuple[Placement, ...]]
+
+    @property
+    def state(self) -> DesiredState:
+        """The desired state at present."""
+
+    def is_up(self, nic: str) -> bool:
+        """Whether a NIC is connected and programmed."""
+
+
+class Run(Protocol):
+    """One migration as a plane carries it out."""
+
+    report: MigrationReport
+
+    async def run(self) -> MigrationReport:
+        """All phases after the check. Raises ControlError when it was rolled back."""
+
+    async def complete(self) -> MigrationReport:
+        """Finish a migration that the journal has in or after its switch."""
+
+    async def undo(self, reason: str) -> None:
+        """Put everything back as it was before the migration."""
+
+    def abort(self) -> bool:
+        """Ask for the migration to be undone; False once that is impossible."""
+
+
+Begin = Callable[[Record, "Progress | None"], Run]
 
 
 @dataclass(frozen=True)
@@ -33,18 +63,11 @@ class Outcome:
 class MigrationManager:
     """Starts, tracks and recovers migrations. Use it from the controller's event loop."""
 
-    def __init__(
-        self,
-        fabric: Fabric,
-        store: Store,
-        hypervisor: Hypervisor,
-        movers: Sequence[MovableState] = (),
-    ) -> None:
-        self._fabric = fabric
+    def __init__(self, plane: Placed, store: Store, begin: Begin) -> None:
+        self._plane = plane
         self._store = store
-        self._hypervisor = hypervisor
-        self._movers = movers
-        self._running: dict[str, Attempt] = {}
+        self._begin = begin
+        self._running: dict[str, Run] = {}
         self._claimed: dict[str, Endpoint] = {}
         self._tasks: set[asyncio.Task[MigrationReport]] = set()
 
@@ -60,7 +83,7 @@ class MigrationManager:
         Raises RefusedError before anything changed, or ControlError after rolling back.
         """
         record = self._claim(vm, server, options)
-        attempt = self._attempt(record, progress)
+        attempt = self._begin(record, progress)
         self._running[vm] = attempt
         try:
             return await attempt.run()
@@ -102,7 +125,7 @@ class MigrationManager:
 
         Each VM goes to the server with the most free VFs at that moment.
         """
-        state = self._fabric.state
+        state = self._plane.state
         self._known("server", server, [s.name for s in state.servers])
         names = [vm.name for vm in state.vms if vm.server == server]
         slots = asyncio.Semaphore(PARALLEL)
@@ -135,13 +158,13 @@ class MigrationManager:
         for record in self._journal():
             source, destination = _roles(record.phase)
             placements = record.placements(source, destination)
-            self._fabric.placements[record.vm] = placements
+            self._plane.placements[record.vm] = placements
 
     async def recover(self) -> list[MigrationReport]:
         """Once NICs are connected: finish or undo every migration that the journal has."""
         reports = []
         for record in self._journal():
-            attempt = self._attempt(record, None)
+            attempt = self._begin(record, None)
             self._running[record.vm] = attempt
             self._claimed[record.vm] = record.destination
             try:
@@ -162,7 +185,7 @@ class MigrationManager:
 
     def _claim(self, vm: str, server: str, options: Options | None) -> Record:
         """Refuse what cannot work, and reserve the destination's VF."""
-        state = self._fabric.state
+        state = self._plane.state
         self._known("VM", vm, [v.name for v in state.vms])
         self._known("server", server, [s.name for s in state.servers])
         guest = state.vm(vm)
@@ -173,9 +196,9 @@ class MigrationManager:
             raise RefusedError(f"{vm} is on {server} already; name another server.")
         source = Endpoint(server=guest.server, nic=state.server(guest.server).nic, vf=guest.vf)
         destination = self._free_endpoint(server)
-        site = Site(self._fabric, vm)
         for nic in (source.nic, destination.nic):
-            site.require_up(nic)
+            if not self._plane.is_up(nic):
+                raise NicDownError(f"{nic} is not connected; {vm} stays where it is. See: lab nics")
         options = options or Options(memory_mib=guest.memory_mib)
         self._claimed[vm] = destination
         return Record(vm=vm, source=source, destination=destination, options=options)
@@ -183,26 +206,26 @@ class MigrationManager:
     def _free_endpoint(self, server: str) -> Endpoint:
         """The lowest free VF of a server. RefusedError if there is none."""
         free = self._free_vfs(server)
-        nic = self._fabric.state.server(server).nic
+        nic = self._plane.state.server(server).nic
         if not free:
             raise RefusedError(
-                f"{server} has no free VF: {nic} offers {self._fabric.state.nic(nic).vfs} and "
+                f"{server} has no free VF: {nic} offers {self._plane.state.nic(nic).vfs} and "
                 "all are assigned; move a VM away from it first."
             )
         return Endpoint(server=server, nic=nic, vf=free[0])
 
     def _free_vfs(self, server: str) -> list[int]:
-        state = self._fabric.state
+        state = self._plane.state
         taken = {vm.vf for vm in state.vms if vm.server == server}
         nic = state.server(server).nic
-        for placements in self._fabric.placements.values():
+        for placements in self._plane.placements.values():
             taken |= {p.vf for p in placements if p.nic == nic}
         taken |= {end.vf for end in self._claimed.values() if end.server == server}
         return [vf for vf in range(state.nic(nic).vfs) if vf not in taken]
 
     def _roomiest(self, leaving: str) -> str:
         """The other server with the most free VFs, the first of equals."""
-        others = [s.name for s in self._fabric.state.servers if s.name != leaving]
+        others = [s.name for s in self._plane.state.servers if s.name != leaving]
         if not others:
             raise RefusedError(f"there is no server but {leaving}; nothing can move.")
         return max(others, key=lambda name: len(self._free_vfs(name)))
@@ -210,17 +233,6 @@ class MigrationManager:
     def _known(self, what: str, name: str, known: list[str]) -> None:
         if name not in known:
             raise RefusedError(f"there is no {what} {name!r}; known: {', '.join(known) or 'none'}.")
-
-    def _attempt(self, record: Record, progress: Progress | None) -> Attempt:
-        site = Site(self._fabric, record.vm)
-        return Attempt(
-            record,
-            site,
-            store=self._store,
-            hypervisor=self._hypervisor,
-            movers=self._movers,
-            progress=progress,
-        )
 
 
 def _roles(phase: Phase) -> tuple[str | None, str | None]:

@@ -59,7 +59,7 @@ class Site:
 
     def is_up(self, nic: str) -> bool:
         """Whether a NIC is connected and programmed."""
-        return self.fabric.nic(nic).is_up
+        return self.fabric.is_up(nic)
 
     def others(self, *but: str) -> list[str]:
         """Names of all NICs except some."""

@@ -9,9 +9,12 @@ from typing import Protocol
 from control.errors import ControlError, RefusedError
 from control.events import EventBus
 from control.model import DesiredState, Placement
+from control.model.state import Network
 from control.ovs.flows import bridge_flows, meters, unsupported
 from control.plane import NicStatus, PortStats
 from control.policy import placements_of
+from control.policy.networks import TAG_PROTOCOLS
+from control.policy.reasons import PORT_UPLINK
 from control.store import STATE, Store
 
 
@@ -34,6 +37,15 @@ class Bridge(Protocol):
 
     def send(self, port: int, frame: bytes) -> None:
         """Send a frame out of a port."""
+
+
+def tagged(frame: bytes, network: Network) -> bytes:
+    """A frame as it looks on the uplink: with the network's tag, if it has one."""
+    if network.vlan is None:
+        return frame
+    protocol = TAG_PROTOCOLS[network.vlan_protocol]
+    tag = protocol.to_bytes(2, "big") + network.vlan.to_bytes(2, "big")
+    return frame[:12] + tag + frame[12:]
 
 
 class OvsPlane:
@@ -117,9 +129,9 @@ class OvsPlane:
         self._rules[nic] = len(flows)
         self.bus.emit("nic", nic, f"{len(flows)} OpenFlow rules")
 
-    async def send(self, nic: str, port: int, frame: bytes) -> None:
-        """Send a frame out of a bridge's port."""
-        await asyncio.to_thread(self._bridges[nic].send, port, frame)
+    async def announce(self, nic: str, network: Network, frame: bytes) -> None:
+        """Send a frame out of a bridge's uplink in a network."""
+        await asyncio.to_thread(self._bridges[nic].send, PORT_UPLINK, tagged(frame, network))
 
     def is_up(self, nic: str) -> bool:
         """Whether a bridge's processes run."""

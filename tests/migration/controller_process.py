@@ -1,7 +1,7 @@
 """A controller in a process of its own, so that a test can kill it for real.
 
 Reads one JSON object from standard input (where the data plane is, what to do), prints one line of
-JSON: the VM's place, what a fresh read-back of the NICs found to differ, and the migration's report.
+JSON: the VM's place, what a fresh read-back of the NICs found to differ, the migration's report.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from typing import Any
 from control.errors import ControlError
 from control.events import EventBus
 from control.fabric import Endpoint, Fabric
-from control.migration.record import Options
+from control.migration.attempt import Attempt
+from control.migration.manager import MigrationManager, Progress
+from control.migration.record import Options, Record
 from control.migration.report import MigrationReport
+from control.migration.site import Site
 from control.nic import Pipeline
 from control.service import Controller
 from control.store import Store
@@ -49,7 +52,13 @@ async def work(task: dict[str, Any]) -> dict[str, Any]:
     pipeline = Pipeline(Path(task["p4info"]), Path(task["json"]))
     store = Store(task["store"])
     fabric = Fabric(endpoints, pipeline, store, EventBus())
-    controller = Controller(fabric, Hypervisor(network), store)
+    hypervisor = Hypervisor(network)
+
+    def begin(record: Record, progress: Progress | None) -> Attempt:
+        site = Site(fabric, record.vm)
+        return Attempt(record, site, store=store, hypervisor=hypervisor, progress=progress)
+
+    controller = Controller(fabric, hypervisor, store, MigrationManager(fabric, store, begin))
     result: dict[str, Any] = {"error": ""}
     try:
         await controller.start(network.topology.state(), READY_S)

@@ -1,0 +1,125 @@
+"""Migration without the NIC's help, as SR-IOV and virtual switches do it: stop, copy, plug, tell.
+
+There is nothing that holds or redirects packets: what is sent to the VM between the freeze and the
+moment when switches have learned its new place goes to where it was. It is the contrast to
+`control.migration.attempt`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from control.errors import ControlError
+from control.migration.announce import rarp
+from control.migration.manager import Placed, Progress
+from control.migration.memory import monotonic, pre_copy
+from control.migration.ports import Hypervisor, MemoryChannel
+from control.migration.record import Phase, Record
+from control.migration.report import MigrationReport, PhaseTime
+from control.model.state import Network
+
+
+class Replugged(Placed, Protocol):
+    """What this migration asks of a plane."""
+
+    lock: asyncio.Lock
+
+    def move(self, vm: str, server: str, vf: int) -> None:
+        """Note in the desired state that a VM runs elsewhere now, and save it."""
+
+    async def program(self) -> None:
+        """Bring all NICs in line with the state; the caller holds ``lock``."""
+
+    async def announce(self, nic: str, network: Network, frame: bytes) -> None:
+        """Send a frame out of a NIC's uplink in a network."""
+
+
+class Replug:
+    """One migration: the guest's device goes away at the source and comes back elsewhere."""
+
+    def __init__(
+        self, record: Record, progress: Progress | None, plane: Replugged, hypervisor: Hypervisor
+    ) -> None:
+        self.record = record
+        self.report = MigrationReport(record.vm, record.source.server, record.destination.server)
+        self._progress = progress
+        self._plane = plane
+        self._hypervisor = hypervisor
+        self._aborted = False
+        self._switched = False
+        self._dirty = 0
+
+    async def run(self) -> MigrationReport:
+        """All phases. Raises ControlError when it was rolled back."""
+        ends = self.record.source.server, self.record.destination.server
+        try:
+            async with self._hypervisor.memory_channel(*ends) as channel:
+                await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(channel))
+                async with self._plane.lock:
+                    frozen_at = monotonic()
+                    await self._phase(Phase.FREEZE, self._freeze)
+                    await self._phase(Phase.TRANSFER, lambda: self._transfer(channel))
+                    self._switched = True
+                    await self._phase(Phase.SWITCH, self._switch)
+                    await self._phase(Phase.RESUME, self._resume)
+                    self.report.blackout_ms = (monotonic() - frozen_at) * 1000
+        except (ControlError, OSError, asyncio.CancelledError) as error:
+            await asyncio.shield(self.undo(str(error) or "cancelled"))
+            raise
+        return self.report
+
+    async def complete(self) -> MigrationReport:
+        """Nothing is journalled, so nothing is found."""
+        return self.report
+
+    def abort(self) -> bool:
+        """Ask for the migration to be undone."""
+        self._aborted = not self._switched
+        return self._aborted
+
+    async def undo(self, reason: str) -> None:
+        """Plug the device in at the source again."""
+        record = self.record
+        self._plane.move(record.vm, record.source.server, record.source.vf)
+        await self._plane.program()
+        await self._hypervisor.attach(record.vm, record.source.nic, record.source.vf)
+        await self._hypervisor.thaw(record.vm)
+        self.report.outcome, self.report.reason = "rolled back", reason
+
+    async def _pre_copy(self, channel: MemoryChannel) -> None:
+        sent, self._dirty = await pre_copy(self.record.options, channel.send, monotonic)
+        self.report.bytes_copied += sent
+
+    async def _freeze(self) -> None:
+        if self._aborted:
+            raise ControlError(f"the migration of {self.record.vm} was aborted by the user.")
+        await self._hypervisor.freeze(self.record.vm)
+
+    async def _transfer(self, channel: MemoryChannel) -> None:
+        await channel.send(self._dirty)
+        self.report.bytes_copied += self._dirty
+
+    async def _switch(self) -> None:
+        record = self.record
+        self._plane.move(record.vm, record.destination.server, record.destination.vf)
+        await self._plane.program()
+        await self._hypervisor.attach(record.vm, record.destination.nic, record.destination.vf)
+
+    async def _resume(self) -> None:
+        record, state = self.record, self._plane.state
+        await self._hypervisor.thaw(record.vm)
+        vm = state.vm(record.vm)
+        segment = state.segment(vm)
+        if not segment.overlay:
+            await self._plane.announce(record.destination.nic, segment, rarp(vm.mac))
+
+    async def _phase(self, phase: Phase, step: Callable[[], Awaitable[None]]) -> None:
+        """Run a phase and note its time."""
+        began = monotonic()
+        await step()
+        time = PhaseTime(phase.value, (monotonic() - began) * 1000)
+        self.report.phases.append(time)
+        if self._progress is not None:
+            self._progress(time)
