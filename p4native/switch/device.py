@@ -16,6 +16,7 @@ import os
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -78,7 +79,7 @@ class Device:
         self._pipeline: Pipeline | None = None
         self._ports: dict[int, str | None] = {}
         self._lock = threading.Lock()
-        self._busy = 0
+        self._users: Counter[Pipeline] = Counter()
         self._idle = threading.Condition()
         self._stopping = threading.Event()
         self._buffers = threading.local()
@@ -120,7 +121,7 @@ class Device:
         if old is not None and old is not pipeline:
             old.live = False
             old.wake()
-            self._drain()
+            self._drain(old)
             old.close()
 
     @property
@@ -132,18 +133,22 @@ class Device:
     def _using(self) -> Iterator[Pipeline | None]:
         """Keep the live pipeline from being freed while a waiter is inside it."""
         with self._idle:
-            self._busy += 1
+            pipeline = self._pipeline
+            if pipeline is not None:
+                self._users[pipeline] += 1
         try:
-            yield self._pipeline
+            yield pipeline
         finally:
             with self._idle:
-                self._busy -= 1
+                if pipeline is not None:
+                    self._users[pipeline] -= 1
                 self._idle.notify_all()
 
-    def _drain(self) -> None:
-        """Wait for the waiters to have left; they were woken."""
+    def _drain(self, pipeline: Pipeline) -> None:
+        """Wait for the waiters to have left a pipeline that is not live; they were woken."""
         with self._idle:
-            self._idle.wait_for(lambda: not self._busy)
+            self._idle.wait_for(lambda: not self._users[pipeline])
+            del self._users[pipeline]
 
     # -- ports -----------------------------------------------------------------------------------
 
@@ -222,7 +227,8 @@ class Device:
         if pipeline is not None:
             pipeline.wake()
         self._c.p4n_device_stop(device)
-        self._drain()
+        if pipeline is not None:
+            self._drain(pipeline)
         self._c.p4n_device_commit(device, None)
         if pipeline is not None:
             pipeline.live = False
