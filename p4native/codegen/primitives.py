@@ -40,8 +40,8 @@ class PrimitiveGen:
             "modify_field": self._assign,
             "add_to_field": lambda a: self._update("+", a),
             "subtract_from_field": lambda a: self._update("-", a),
-            "drop": lambda a: self._drop(),
-            "mark_to_drop": lambda a: self._drop(),
+            "drop": self._drop,
+            "mark_to_drop": self._drop,
             "generate_digest": lambda a: self._flag("learn", a[1]),
             "clone_ingress_pkt_to_egress": self._clone,
             "clone_egress_pkt_to_egress": self._clone,
@@ -77,12 +77,17 @@ class PrimitiveGen:
     def _update(self, op: str, args: tuple[m.Expr, ...]) -> None:
         self.store.assign(args[0], m.Op(op, args[0], args[1]))
 
-    def _drop(self) -> None:
+    def _drop(self, args: tuple[m.Expr, ...]) -> None:
+        """Marks the metadata given, which may be a copy that is assigned back later."""
+        given = args[0].header if args and isinstance(args[0], m.HeaderRef) else None
         for name, code, width in (
             ("standard_metadata.egress_spec", "p->th->drop_port", 32),
             ("intrinsic_metadata.mcast_grp", "0", 1),
         ):
             ref = self.context.arch_field(name)
+            if given is not None:
+                field = given.type.field(name.split(".")[1])
+                ref = None if field is None else m.FieldRef(given, field)
             if ref is not None:
                 place = self.context.layout.place(ref.header, ref.field)
                 self.store.put(place, Val(code, "u64", *unsigned(width)))
