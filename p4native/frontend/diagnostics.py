@@ -79,9 +79,7 @@ class Reporter:
         """The warnings, in order of report."""
         return [d for d in self.diagnostics if d.severity == "warning"]
 
-    def error(
-        self, category: str, message: str, loc: Loc, *related: tuple[Loc, str]
-    ) -> None:
+    def error(self, category: str, message: str, loc: Loc, *related: tuple[Loc, str]) -> None:
         """Record an error; `TooManyErrors` after `MAX_ERRORS` of them."""
         if not self._record("error", category, message, loc, related):
             return
@@ -89,9 +87,7 @@ class Reporter:
         if self.error_count >= MAX_ERRORS:
             raise TooManyErrors
 
-    def warning(
-        self, category: str, message: str, loc: Loc, *related: tuple[Loc, str]
-    ) -> None:
+    def warning(self, category: str, message: str, loc: Loc, *related: tuple[Loc, str]) -> None:
         """Record a warning, an error if its category is in `werror`; nothing if disabled."""
         if category in self.werror:
             self.error(category, message, loc, *related)

@@ -9,19 +9,71 @@ from p4native.frontend.diagnostics import Loc
 from p4native.frontend.source import SourceText
 
 KEYWORDS = frozenset(
-    """abstract action actions apply bool bit break const continue control default else entries
-    enum error exit extern false for header header_union if in inout int key list match_kind out
-    package parser priority return select state string struct switch table this transition true
-    tuple type typedef value_set varbit void _""".split()
+    [
+        "abstract",
+        "action",
+        "actions",
+        "apply",
+        "bool",
+        "bit",
+        "break",
+        "const",
+        "continue",
+        "control",
+        "default",
+        "else",
+        "entries",
+        "enum",
+        "error",
+        "exit",
+        "extern",
+        "false",
+        "for",
+        "header",
+        "header_union",
+        "if",
+        "in",
+        "inout",
+        "int",
+        "key",
+        "list",
+        "match_kind",
+        "out",
+        "package",
+        "parser",
+        "priority",
+        "return",
+        "select",
+        "state",
+        "string",
+        "struct",
+        "switch",
+        "table",
+        "this",
+        "transition",
+        "true",
+        "tuple",
+        "type",
+        "typedef",
+        "value_set",
+        "varbit",
+        "void",
+        "_",
+    ]
 )
 
 # Keywords that are also usable as names (spec 6.4.3 `nonTypeName`).
 NAME_KEYWORDS = frozenset(["actions", "apply", "entries", "key", "priority", "state", "type"])
 
-_SYMBOLS = (
-    "|+|= |-|= {#} &&& ... >>= <<= |+| |-| << <= >= == != && || ++ += -= *= /= %= &= |= ^= +: .."
-    " + - * / % & | ^ ~ ! ( ) [ ] { } < > : ; , . = ? @"
-).split()
+# Longer ones first.
+# fmt: off
+_SYMBOLS = [
+    "|+|=", "|-|=", "{#}", "&&&", "...", ">>=", "<<=", "|+|", "|-|", "<<", "<=", ">=", "==",
+    "!=", "&&", "||", "++", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "+:", "..", "+",
+    "-", "*", "/", "%", "&", "|", "^", "~", "!", "(", ")", "[", "]", "{", "}", "<", ">", ":",
+    ";", ",", ".", "=", "?", "@",
+]
+# fmt: on
 
 _TOKEN = re.compile(
     r"(?P<WS>[ \t\r\f\v]+)"
@@ -109,4 +161,3 @@ def _add(tokens: Tokens, kind: str, text: str, line: int, column: int) -> None:
     tokens.texts.append(text)
     tokens.lines.append(line)
     tokens.cols.append(column)
-

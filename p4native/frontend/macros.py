@@ -163,18 +163,21 @@ class Expander:
                 depth -= 1
                 if depth == 0:
                     return _check_arity(macro, args), at + 1
-            elif token == "," and depth == 1:
-                if not (macro.variadic and len(args) == len(macro.params)):
-                    args.append([])
-                    continue
+            elif token == "," and depth == 1 and not self._in_rest(macro, args):
+                args.append([])
+                continue
             args[-1].append(token)
         if last:
             raise NeedMoreText
         raise ExpansionError(f"unterminated argument list invoking macro '{macro.name}'")
 
-    def _substitute(
-        self, macro: Macro, args: list[list[str]], hidden: frozenset[str]
-    ) -> list[str]:
+    @staticmethod
+    def _in_rest(macro: Macro, args: list[list[str]]) -> bool:
+        """Whether commas now belong to the `...` argument."""
+        assert macro.params is not None
+        return macro.variadic and len(args) == len(macro.params)
+
+    def _substitute(self, macro: Macro, args: list[list[str]], hidden: frozenset[str]) -> list[str]:
         assert macro.params is not None
         bound = dict(zip(macro.params, args, strict=True))
         out: list[str] = []

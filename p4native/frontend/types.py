@@ -174,9 +174,7 @@ class StructType(Type):
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        return (
-            isinstance(other, StructType) and self.decl is other.decl and self.args == other.args
-        )
+        return isinstance(other, StructType) and self.decl is other.decl and self.args == other.args
 
     def __hash__(self) -> int:
         return hash((id(self.decl), self.args))
@@ -265,11 +263,7 @@ class ArchBlockType(Type):
     """A parser, control or package *type* or *declaration*, with type arguments."""
 
     decl: (
-        ir.ParserTypeDecl
-        | ir.ControlTypeDecl
-        | ir.PackageTypeDecl
-        | ir.ParserDecl
-        | ir.ControlDecl
+        ir.ParserTypeDecl | ir.ControlTypeDecl | ir.PackageTypeDecl | ir.ParserDecl | ir.ControlDecl
     )
     args: tuple[Type, ...] = ()
 

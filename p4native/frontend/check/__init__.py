@@ -16,10 +16,11 @@ __all__ = ["check_program"]
 
 def check_program(program: ir.Program, reporter: Reporter) -> None:
     """Check a parsed program in place."""
-    check_declarations(Context(reporter, program))
+    ctx = Context(reporter, program)
+    check_declarations(ctx)
     if not reporter.failed:
         check_flow(program, reporter)
         check_action_names(program, reporter)
-        used = used_declarations(program)
+        used = used_declarations(program) | ctx.used
         warn_unused(program, used, reporter)
         warn_uninitialized(program, used, reporter)

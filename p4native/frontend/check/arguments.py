@@ -156,20 +156,21 @@ def convert_arguments(
         wanted = substitute(arg.param.type, bind)
         if UNKNOWN in (wanted, arg.expr.type):
             continue
-        _convert(ctx, arg, arg.param, wanted, loc, is_action)
+        _convert(ctx, arg, wanted, loc, is_action)
     return ctx.reporter.error_count == before
 
 
 def _convert(
     ctx: Context,
     arg: ir.Argument,
-    param: ir.Param,
     wanted: Type,
     loc: Loc,
     is_action: bool,
 ) -> None:
     from p4native.frontend.check.expressions import is_constant, is_lvalue
 
+    param = arg.param
+    assert param is not None
     if isinstance(arg.expr, ir.DontCare):
         if param.direction != "out":
             ctx.type_error("'_' can only be given for an out parameter", arg.loc)
@@ -197,9 +198,7 @@ def _convert(
     _convert_value(ctx, arg, param, wanted, loc)
 
 
-def _convert_value(
-    ctx: Context, arg: ir.Argument, param: ir.Param, wanted: Type, loc: Loc
-) -> None:
+def _convert_value(ctx: Context, arg: ir.Argument, param: ir.Param, wanted: Type, loc: Loc) -> None:
     source = arg.expr.type
     if isinstance(wanted, ArchBlockType) and isinstance(source, ArchBlockType):
         reason = block_matches(wanted, source)
@@ -231,9 +230,7 @@ def _convert_value(
         arg.expr.type = UNKNOWN
 
 
-def _wrong_type(
-    ctx: Context, arg: ir.Argument, param: ir.Param, wanted: Type, loc: Loc
-) -> None:
+def _wrong_type(ctx: Context, arg: ir.Argument, param: ir.Param, wanted: Type, loc: Loc) -> None:
     ctx.type_error(
         f"the argument for '{param.name}' has type '{arg.expr.type}', expected '{wanted}'",
         loc,

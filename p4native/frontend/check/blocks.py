@@ -201,4 +201,3 @@ def _target(ctx: Context, path: ir.Path, table: dict[str, ir.StateDecl]) -> None
         return
     path.decl = state
     path.type = STATE
-

@@ -109,12 +109,8 @@ def check_prototype(ctx: Context, method: ir.Method) -> None:
         if method.ref is not None:
             method.return_type = resolve_type(ctx, method.ref)
             _no_self_reference(ctx, method)
-            if method.parent is not None and isinstance(
-                method.return_type, (IntType, StringType)
-            ):
-                ctx.type_error(
-                    f"a method cannot return '{method.return_type}'", method.ref.loc
-                )
+            if method.parent is not None and isinstance(method.return_type, (IntType, StringType)):
+                ctx.type_error(f"a method cannot return '{method.return_type}'", method.ref.loc)
         else:
             method.return_type = VOID
 
@@ -191,5 +187,3 @@ def _distinct(ctx: Context, methods: list[ir.Method]) -> None:
         for other in methods[:at]:
             if method.name == other.name and same_signature(method, other):
                 ctx.duplicate(method, other)
-
-

@@ -93,6 +93,7 @@ def _function_call(
     if target is None:
         check_argument_expressions(ctx, call.args)
         return call
+    ctx.warn_deprecated(target, callee.loc)
     callee.decl = target
     callee.type = FunctionType(target, "function")
     is_extern = isinstance(target, ir.Method)
@@ -505,4 +506,3 @@ def _push_pop(ctx: Context, call: ir.Call, name: str) -> ir.Expression:
         return ctx.bad(call, f"'{name}' by a negative number", call.args[0].loc)
     call.type = VOID
     return call
-

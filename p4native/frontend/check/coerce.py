@@ -126,13 +126,13 @@ def warn_overflow(ctx: Context, value: int, wrapped: int, target: BitsType, loc:
         ctx.warning("mismatch", f"negative value {_short(value)} with type '{target}'", loc)
     elif target.signed and value >> (target.width) == 0 and value >= 0:
         ctx.warning(
-            "mismatch",
+            "overflow",
             f"{_short(value)} as '{target}' is negative ({_short(wrapped)})",
             loc,
         )
     else:
         ctx.warning(
-            "mismatch",
+            "overflow",
             f"value {_short(value)} does not fit '{target}' and is truncated to {_short(wrapped)}",
             loc,
         )
@@ -153,9 +153,7 @@ def _list(ctx: Context, expr: ir.ListExpr, target: Type, loc: Loc) -> ir.Express
         return expr
     if isinstance(target, StackType):
         wanted: list[Type] = [target.element] * target.size
-    elif isinstance(target, TupleType):
-        wanted = list(target.elements)
-    elif isinstance(target, ListValueType):
+    elif isinstance(target, (TupleType, ListValueType)):
         wanted = list(target.elements)
     else:
         return None
@@ -175,9 +173,7 @@ def _fill(
     """The items, with `...` expanded to default values; None after an error in their number."""
     missing = len(wanted) - len(expr.items)
     if missing < 0 or (missing > 0 and not expr.has_rest):
-        ctx.type_error(
-            f"{len(expr.items)} values are given where {len(wanted)} are expected", loc
-        )
+        ctx.type_error(f"{len(expr.items)} values are given where {len(wanted)} are expected", loc)
         expr.type = UNKNOWN
         return None
     rest: list[ir.Expression] = [
@@ -186,9 +182,7 @@ def _fill(
     return expr.items + rest
 
 
-def _list_to_struct(
-    ctx: Context, expr: ir.ListExpr, target: StructType, loc: Loc
-) -> ir.Expression:
+def _list_to_struct(ctx: Context, expr: ir.ListExpr, target: StructType, loc: Loc) -> ir.Expression:
     wanted = list(target.fields.values())
     items = _fill(ctx, expr, wanted, loc)
     if items is None:

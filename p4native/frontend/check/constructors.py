@@ -54,9 +54,7 @@ def construct(ctx: Context, call: ir.ConstructorCall) -> None:
         return
     if isinstance(made, ExternType):
         _extern(ctx, call, made, args_ok)
-    elif isinstance(made, ArchBlockType) and isinstance(
-        made.decl, (*_BLOCKS, ir.PackageTypeDecl)
-    ):
+    elif isinstance(made, ArchBlockType) and isinstance(made.decl, (*_BLOCKS, ir.PackageTypeDecl)):
         _block(ctx, call, made, args_ok)
     else:
         ctx.type_error(f"objects of type '{made}' cannot be made", call.loc)
@@ -175,8 +173,7 @@ def _initializer(ctx: Context, instance: ir.InstanceDecl, made: ExternType) -> N
         needed = [m for m in abstract.values() if m.annotation("optional") is None]
         if needed:
             ctx.type_error(
-                f"'{instance.name}' must define the abstract method '{needed[0].name}' of"
-                f" '{made}'",
+                f"'{instance.name}' must define the abstract method '{needed[0].name}' of '{made}'",
                 instance.loc,
             )
         return
@@ -221,8 +218,10 @@ def _implements(
         p.direction == q.direction and substitute(p.type, bind) == q.type
         for p, q in zip(method.params, function.params, strict=True)
     )
-    if function.type_params or not same or (
-        substitute(method.return_type, bind) != function.return_type
+    if (
+        function.type_params
+        or not same
+        or (substitute(method.return_type, bind) != function.return_type)
     ):
         ctx.type_error(
             f"'{function.name}' does not have the type of the abstract method",

@@ -33,6 +33,7 @@ class Context:
     in_select: bool = False
     in_switch_expression: bool = False
     locals_scope: Scope | None = None  # of the parser or control being checked
+    used: set[ir.Decl] = field(default_factory=set)  # referred to by expressions since folded
     direct_calls: list[ir.InstanceDecl] = field(default_factory=list)
 
     # ------------------------------------------------------------ errors
@@ -119,6 +120,18 @@ class Context:
             if found is not None:
                 return found
         return []
+
+    def warn_deprecated(self, decl: ir.Decl, loc: Loc) -> None:
+        """Warn if a declaration that is used is marked @deprecated."""
+        annotation = decl.annotation("deprecated")
+        if annotation is not None:
+            reason = "".join(e.text for e in annotation.exprs if isinstance(e, ir.StringLit))
+            self.warning(
+                "deprecated",
+                f"'{decl.name}' is deprecated. {reason}".rstrip(),
+                loc,
+                (decl.loc, "declared here"),
+            )
 
     def in_action(self) -> bool:
         """Whether an action's body is being checked."""

@@ -65,7 +65,8 @@ def _extract(ctx: Context, call: ir.Call) -> ir.Expression:
     varies = has_varbit_or_union(t)
     if len(call.args) == 1 and varies:
         return ctx.bad(
-            call, "a header with a varbit field is extracted with its size as a second argument",
+            call,
+            "a header with a varbit field is extracted with its size as a second argument",
             argument.loc,
         )
     if len(call.args) == 2 and not varies:

@@ -36,9 +36,7 @@ def check_declarations(ctx: Context) -> None:
         if _BEFORE.get(type(decl)):
             ctx.declare(decl)
         _CHECKS[type(decl)](ctx, decl)
-        if not _BEFORE.get(type(decl)) and not isinstance(
-            decl, (ir.ErrorDecl, ir.MatchKindDecl)
-        ):
+        if not _BEFORE.get(type(decl)) and not isinstance(decl, (ir.ErrorDecl, ir.MatchKindDecl)):
             ctx.declare(decl)
 
 

@@ -110,12 +110,11 @@ def _path(ctx: Context, expr: ir.Path) -> ir.Expression:
 
 def _use(ctx: Context, expr: ir.Path, decl: ir.Decl) -> ir.Expression:
     """Type a reference to a declaration."""
+    ctx.used.add(decl)
     if isinstance(decl, ir.ConstDecl):
         expr.type = decl.type
         expr.value = decl.init.value
-    elif isinstance(
-        decl, (ir.VarDecl, ir.Param, ir.InstanceDecl, ir.ValueSetDecl, ir.EnumMember)
-    ):
+    elif isinstance(decl, (ir.VarDecl, ir.Param, ir.InstanceDecl, ir.ValueSetDecl, ir.EnumMember)):
         expr.type = decl.type
         if isinstance(decl, ir.EnumMember):
             expr.value = decl
@@ -262,9 +261,7 @@ def _index(ctx: Context, expr: ir.Index) -> ir.Expression:
     return _tuple_index(ctx, expr, owner, known)
 
 
-def _tuple_index(
-    ctx: Context, expr: ir.Index, owner: Type, known: int | None
-) -> ir.Expression:
+def _tuple_index(ctx: Context, expr: ir.Index, owner: Type, known: int | None) -> ir.Expression:
     if isinstance(owner, ListType):
         expr.type = owner.element
         return expr
@@ -273,9 +270,7 @@ def _tuple_index(
     if known is None:
         return ctx.bad(expr, "the index of a tuple must be constant")
     if known >= len(owner.elements):
-        return ctx.bad(
-            expr, f"index {known} is not below the tuple's size {len(owner.elements)}"
-        )
+        return ctx.bad(expr, f"index {known} is not below the tuple's size {len(owner.elements)}")
     expr.type = owner.elements[known]
     if isinstance(expr.expr.value, tuple):
         expr.value = expr.expr.value[known]

@@ -87,9 +87,7 @@ def _parser(parser: ir.ParserDecl, reporter: Reporter) -> None:
     if parser.accept in reached:
         return
     if parser.reject in reached or _may_reject(reached):
-        reporter.warning(
-            "unreachable", f"parser '{parser.name}' cannot reach 'accept'", parser.loc
-        )
+        reporter.warning("unreachable", f"parser '{parser.name}' cannot reach 'accept'", parser.loc)
         return
     reporter.error(
         "unreachable", f"parser '{parser.name}' never reaches 'accept' or 'reject'", parser.loc

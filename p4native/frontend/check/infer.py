@@ -6,8 +6,6 @@ from p4native.frontend import ir
 from p4native.frontend.check.typerefs import bindings, param_types
 from p4native.frontend.types import (
     DONT_CARE,
-    INT,
-    INVALID,
     UNKNOWN,
     ArchBlockType,
     BitsType,
@@ -111,13 +109,9 @@ def infer_block(pattern: ArchBlockType, actual: ArchBlockType, bind: Bindings) -
         )
     if wanted is given and len(pattern.args) == len(actual.args):
         return all(infer(p, a, bind) for p, a in zip(pattern.args, actual.args, strict=True))
-    own: Bindings = dict(bind)
-    for p in wanted.type_params:
-        own.setdefault(p, None)
     patterns = param_types(wanted, bindings(pattern))
     actuals = param_types(given, bindings(actual))
-    matched = all(infer(p, a, bind) for p, a in zip(patterns, actuals, strict=False))
-    return matched
+    return all(infer(p, a, bind) for p, a in zip(patterns, actuals, strict=False))
 
 
 def _bind(param: ir.TypeParam, actual: Type, bind: Bindings) -> bool:
@@ -201,9 +195,7 @@ def block_matches(pattern: ArchBlockType, actual: ArchBlockType) -> str | None:
         left, right = substitute(w.type, known), substitute(g.type, known)
         free = fresh([p for p, t in own.items() if t is None])
         if not infer(left, right, free) or not same_shape(left, right, free):
-            return (
-                f"parameter '{g.name}' of '{given.name}' has type '{right}', expected '{left}'"
-            )
+            return f"parameter '{g.name}' of '{given.name}' has type '{right}', expected '{left}'"
         known.update(solved(free))
     return None
 
@@ -219,5 +211,3 @@ def same_shape(pattern: Type, actual: Type, bind: Bindings) -> bool:
 
 def _direction(p: ir.Param) -> str:
     return f"'{p.direction}'" if p.direction else "directionless"
-
-

@@ -180,9 +180,7 @@ def _equality(ctx: Context, expr: ir.Binary) -> ir.Expression:
     if left.type != right.type:
         wanted = _common(left.type, right.type)
         if wanted is None:
-            return ctx.bad(
-                expr, f"'{left.type}' cannot be compared to '{right.type}'"
-            )
+            return ctx.bad(expr, f"'{left.type}' cannot be compared to '{right.type}'")
         before = ctx.reporter.error_count
         expr.left = coerce(ctx, left, wanted, expr.loc)
         expr.right = coerce(ctx, right, wanted, expr.loc)
@@ -255,9 +253,7 @@ def _shift(ctx: Context, expr: ir.Binary) -> ir.Expression:
     if amount is not None and amount >= 1 << 31:
         return ctx.bad(expr, "the shift amount is too large", right.loc)
     if amount is not None and isinstance(left.type, BitsType) and amount >= left.type.width:
-        ctx.warning(
-            "overflow", f"shifting a value of {left.type.width} bits by {amount}", expr.loc
-        )
+        ctx.warning("overflow", f"shifting a value of {left.type.width} bits by {amount}", expr.loc)
     expr.type = left.type
     if isinstance(left.value, int) and amount is not None:
         try:
@@ -272,9 +268,7 @@ def _arithmetic(ctx: Context, expr: ir.Binary) -> ir.Expression:
     for side in (expr.left, expr.right):
         if not isinstance(side.type, (BitsType, IntType)):
             hint = "; use '++' to concatenate strings" if isinstance(side.type, StringType) else ""
-            return ctx.bad(
-                expr, f"'{op}' cannot be applied to a value of type '{side.type}'{hint}"
-            )
+            return ctx.bad(expr, f"'{op}' cannot be applied to a value of type '{side.type}'{hint}")
     if op in _UNSIGNED:
         problem = _division_problem(expr)
         if problem:
@@ -282,8 +276,9 @@ def _arithmetic(ctx: Context, expr: ir.Binary) -> ir.Expression:
     expr.left, expr.right = same_width(ctx, expr.left, expr.right)
     left, right = expr.left, expr.right
     if left.type != right.type:
-        return ctx.bad(expr, f"'{op}' needs operands of equal types, not '{left.type}' and"
-                             f" '{right.type}'")
+        return ctx.bad(
+            expr, f"'{op}' needs operands of equal types, not '{left.type}' and '{right.type}'"
+        )
     expr.type = left.type
     if op in ("|+|", "|-|") and isinstance(left.type, IntType):
         return ctx.bad(expr, f"'{op}' needs operands of known width")
@@ -324,9 +319,7 @@ def check_ternary(ctx: Context, expr: ir.Ternary) -> ir.Expression:
     wanted = expr.then.type
     if wanted != expr.other.type:
         merged = merge(expr.then.type, expr.other.type)
-        if merged is None or isinstance(wanted, EnumType) != isinstance(
-            expr.other.type, EnumType
-        ):
+        if merged is None or isinstance(wanted, EnumType) != isinstance(expr.other.type, EnumType):
             return ctx.bad(
                 expr,
                 f"the values of '?:' have different types '{expr.then.type}' and"
@@ -391,9 +384,7 @@ def _aggregate_cast(ctx: Context, expr: ir.Cast, target: Type) -> ir.Expression:
         expr.value = inner.value
         return expr
     provisional = isinstance(inner.type, (ListValueType, StructValueType, InvalidType))
-    if not provisional or not isinstance(
-        inner, (ir.ListExpr, ir.StructExpr, ir.InvalidHeader)
-    ):
+    if not provisional or not isinstance(inner, (ir.ListExpr, ir.StructExpr, ir.InvalidHeader)):
         return ctx.bad(expr, f"cannot cast from '{inner.type}' to '{target}'")
     found = coerce(ctx, inner, target, expr.loc)
     if isinstance(found, (ir.ListExpr, ir.StructExpr)):
@@ -527,4 +518,3 @@ def check_plus_slice(ctx: Context, expr: ir.PlusSlice) -> ir.Expression:
     if isinstance(expr.expr.value, int):
         found.value = consteval.bit_slice(expr.expr.value, base + width - 1, base)
     return found
-

@@ -94,9 +94,7 @@ def _value_set(ctx: Context, keyset: ir.Expression, wanted: Type, loc: Loc) -> i
     assert isinstance(keyset.type, SetType)
     element = keyset.type.element
     if _flatten(element) != _flatten(wanted):
-        return ctx.bad(
-            keyset, f"a set of '{element}' does not match a key of type '{wanted}'", loc
-        )
+        return ctx.bad(keyset, f"a set of '{element}' does not match a key of type '{wanted}'", loc)
     return keyset
 
 
@@ -180,9 +178,7 @@ def check_constant_keysets(ctx: Context, select: ir.Select) -> None:
                     ctx.error("invalid", "a keyset must be a compile-time constant", side.loc)
 
 
-def _whole(
-    ctx: Context, keyset: ir.Expression, target: Type, select: ir.Select
-) -> ir.Expression:
+def _whole(ctx: Context, keyset: ir.Expression, target: Type, select: ir.Select) -> ir.Expression:
     """A keyset that is matched as a whole: a value set, struct or single element."""
     from p4native.frontend.check.expressions import check
 

@@ -146,9 +146,7 @@ def _branch(ctx: Context, statement: ir.Statement) -> None:
         check_statement(ctx, statement)
 
 
-def _condition(
-    ctx: Context, cond: ir.Expression, statement: ir.Statement
-) -> ir.Expression:
+def _condition(ctx: Context, cond: ir.Expression, statement: ir.Statement) -> ir.Expression:
     cond = check(ctx, cond)
     if cond.type is not UNKNOWN and not isinstance(cond.type, BoolType):
         ctx.type_error(f"the condition must be bool, not '{cond.type}'", statement.loc)
@@ -181,8 +179,12 @@ def _switch(ctx: Context, statement: ir.Switch) -> None:
 def _switch_labels(ctx: Context, statement: ir.Switch) -> None:
     for case in statement.cases[:-1]:
         if isinstance(case.label, ir.DontCare):
-            ctx.error("invalid", "'default' must be the last label of a switch", statement.loc,
-                      (case.label.loc, "'default' is here"))
+            ctx.error(
+                "invalid",
+                "'default' must be the last label of a switch",
+                statement.loc,
+                (case.label.loc, "'default' is here"),
+            )
             return
 
 

@@ -134,9 +134,7 @@ def check_enum(ctx: Context, decl: ir.EnumDecl) -> None:
     if t is UNKNOWN:
         return
     if not isinstance(t, BitsType):
-        ctx.type_error(
-            f"'{t}' cannot underlie an enum; only bit<> and int<> can", decl.ref.loc
-        )
+        ctx.type_error(f"'{t}' cannot underlie an enum; only bit<> and int<> can", decl.ref.loc)
         return
     decl.type = EnumType(decl, t)
     for member in decl.members:
@@ -152,8 +150,10 @@ def _enum_value(ctx: Context, member: ir.EnumMember, t: BitsType) -> None:
     if init.type is UNKNOWN:
         return
     value = init.value
-    if isinstance(value, int) and not isinstance(value, bool) and isinstance(
-        init.type, (IntType, BitsType)
+    if (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and isinstance(init.type, (IntType, BitsType))
     ):
         if not fits(value, t):
             ctx.type_error(

@@ -65,16 +65,12 @@ def _key(ctx: Context, key: ir.KeyElement) -> None:
         key.match_kind.decl = decls[0]
         key.match_kind.type = getattr(decls[0], "type", UNKNOWN)
         if not isinstance(key.match_kind.type, MatchKindType):
-            ctx.type_error(
-                f"'{key.match_kind.name}' is not a match_kind", key.match_kind.loc
-            )
+            ctx.type_error(f"'{key.match_kind.name}' is not a match_kind", key.match_kind.loc)
     if key.annotation("name") is None and not _has_name(key.expr):
         ctx.error("expected", "a complex key expression needs a @name annotation", key.expr.loc)
     check_annotations(ctx, key.annotations)
     t = underlying(key.expr.type)
-    if t is not UNKNOWN and not isinstance(
-        t, (BitsType, BoolType, EnumType, ErrorType)
-    ):
+    if t is not UNKNOWN and not isinstance(t, (BitsType, BoolType, EnumType, ErrorType)):
         ctx.type_error(f"a key cannot have type '{key.expr.type}'", key.expr.loc)
     if key.expr.type is not UNKNOWN and is_constant(key.expr):
         ctx.warning("ignore-prop", "constant key element", key.loc)
@@ -162,8 +158,11 @@ def _action_initializer(
     if ref is None or action is None or ctx.reporter.error_count > before:
         return None
     if ref.call.target is not action:
-        ctx.type_error(f"'{path.name}' is not the action that the table lists", call.loc,
-                       (ref.loc, "listed here"))
+        ctx.type_error(
+            f"'{path.name}' is not the action that the table lists",
+            call.loc,
+            (ref.loc, "listed here"),
+        )
         return None
     return ref if _arguments_match(ctx, call, ref, action) else None
 
@@ -172,9 +171,7 @@ def _names(ref: ir.ActionRef, path: ir.Path) -> bool:
     return isinstance(ref.call.callee, ir.Path) and ref.call.callee.name == path.name
 
 
-def _arguments_match(
-    ctx: Context, call: ir.Call, ref: ir.ActionRef, action: ir.ActionDecl
-) -> bool:
+def _arguments_match(ctx: Context, call: ir.Call, ref: ir.ActionRef, action: ir.ActionDecl) -> bool:
     """Every parameter is given, and the data-plane ones as in the actions list."""
     given = {a.param: a for a in call.args}
     for param in action.params:
@@ -246,7 +243,8 @@ def _no_action(ctx: Context, table: ir.TableDecl) -> None:
         )
     elif not isinstance(found[0], ir.ActionDecl) or found[0].params:
         ctx.error(
-            "model", "'NoAction' must be an action without parameters; include core.p4",
+            "model",
+            "'NoAction' must be an action without parameters; include core.p4",
             found[0].loc,
         )
 

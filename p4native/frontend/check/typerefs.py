@@ -143,6 +143,7 @@ def _named(ctx: Context, ref: ir.NamedTypeRef, bare_generic: bool) -> Type:
         ctx.error("undeclared", f"type '{ref.name}' is not declared", ref.loc)
         return UNKNOWN
     ref.decl = decls[0]
+    ctx.warn_deprecated(decls[0], ref.loc)
     base = declared_type(decls[0])
     if base is None:
         ctx.type_error(f"'{ref.name}' is not a type", ref.loc, (decls[0].loc, "declared here"))
@@ -160,9 +161,7 @@ def _named(ctx: Context, ref: ir.NamedTypeRef, bare_generic: bool) -> Type:
     return _specialize(ctx, ref, base, params)
 
 
-def _specialize(
-    ctx: Context, ref: ir.NamedTypeRef, base: Type, params: list[ir.TypeParam]
-) -> Type:
+def _specialize(ctx: Context, ref: ir.NamedTypeRef, base: Type, params: list[ir.TypeParam]) -> Type:
     if not params:
         ctx.type_error(f"'{ref.name}' is not generic and takes no type arguments", ref.loc)
         return UNKNOWN
@@ -216,9 +215,7 @@ def contains_decl(t: Type, base: Type) -> bool:
 
 def declared_type(decl: ir.Decl) -> Type | None:
     """The type that a declaration introduces, None if it is not a type declaration."""
-    if isinstance(
-        decl, (ir.TypedefDecl, ir.NewTypeDecl, ir.EnumDecl, ir.StructDecl)
-    ):
+    if isinstance(decl, (ir.TypedefDecl, ir.NewTypeDecl, ir.EnumDecl, ir.StructDecl)):
         return decl.type
     if isinstance(decl, ir.TypeParam):
         return TypeVar(decl)

@@ -8,16 +8,45 @@ from p4native.frontend.parser.base import SyntaxFailure
 from p4native.frontend.parser.expressions import ExpressionParser
 
 _EXPRESSION = frozenset(
-    """name deprecated noWarn length match max_group_size selector_size_semantics
-    max_member_weight""".split()
+    [
+        "name",
+        "deprecated",
+        "noWarn",
+        "length",
+        "match",
+        "max_group_size",
+        "selector_size_semantics",
+        "max_member_weight",
+    ]
 )
 _EXPRESSION_LIST = frozenset(
-    ["synchronous", "field_list", "id", "brief", "description", "controller_header", "alias", "priority"]
+    [
+        "synchronous",
+        "field_list",
+        "id",
+        "brief",
+        "description",
+        "controller_header",
+        "alias",
+        "priority",
+    ]
 )
 _KEY_VALUES = frozenset(["pkginfo", "platform_property"])
 _EMPTY = frozenset(
-    """atomic defaultonly hidden likely noSideEffects optional pure tableonly unlikely
-    disable_optimization unroll nounroll""".split()
+    [
+        "atomic",
+        "defaultonly",
+        "hidden",
+        "likely",
+        "noSideEffects",
+        "optional",
+        "pure",
+        "tableonly",
+        "unlikely",
+        "disable_optimization",
+        "unroll",
+        "nounroll",
+    ]
 )
 _TRANSLATION = "p4runtime_translation"
 _NEED_BODY = _EXPRESSION | _KEY_VALUES | {_TRANSLATION}

@@ -51,7 +51,7 @@ class Cursor:
                 found = "end of line"
             if kind == "BAD":
                 text = self.texts[self.at]
-                found = "start of a string" if text == '"' else f"character {ascii(text)}"
+                found = "start of a string" if text == '"' else f"character {text!a}"
             if kind == "ID" and "type" in expected:
                 found += " (not a declared type)"
             self.reporter.error("syntax", f"unexpected {found}, expected {expected}", self.loc())

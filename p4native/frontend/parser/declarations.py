@@ -9,8 +9,20 @@ from p4native.frontend.parser.base import SyntaxFailure
 from p4native.frontend.parser.tables import TableParser
 
 _TOP_LEVEL = frozenset(
-    """const extern action parser control package header header_union struct enum typedef
-    match_kind""".split()
+    [
+        "const",
+        "extern",
+        "action",
+        "parser",
+        "control",
+        "package",
+        "header",
+        "header_union",
+        "struct",
+        "enum",
+        "typedef",
+        "match_kind",
+    ]
 )
 
 
@@ -83,7 +95,7 @@ class DeclarationParser(TableParser):
     def _instance_or_function(self, annotations: list[ir.Annotation]) -> ir.Decl:
         loc = self.loc()
         kind = self.kinds[self.at]
-        if kind != "void" and kind != "ID" and not self.at_type():
+        if kind not in ("void", "ID") and not self.at_type():
             raise self.fail("a declaration")
         ref = self.type_or_void()
         if self.kinds[self.at] == "(":
@@ -130,9 +142,7 @@ class DeclarationParser(TableParser):
             type_params = self.type_params()
             self.expect("{")
             fields = self._fields()
-        return ir.StructDecl(
-            name, kind, fields, type_params, loc=loc, annotations=annotations
-        )
+        return ir.StructDecl(name, kind, fields, type_params, loc=loc, annotations=annotations)
 
     def _fields(self) -> list[ir.Field]:
         fields: list[ir.Field] = []
@@ -283,9 +293,7 @@ class DeclarationParser(TableParser):
                 params = self.params()
             self.expect(";")
             owner.constructors.append(
-                ir.Method(
-                    owner.name, None, params, parent=owner, loc=loc, annotations=annotations
-                )
+                ir.Method(owner.name, None, params, parent=owner, loc=loc, annotations=annotations)
             )
             return
         if self.kinds[self.at] == "ID" and self.kinds[self.at + 1] == "(":

@@ -417,4 +417,3 @@ class ExpressionParser(TypeParser):
         if single or self.kinds[self.at] != ":":
             return None
         return items
-

@@ -8,7 +8,23 @@ from p4native.frontend.lexer import NAME_KEYWORDS
 from p4native.frontend.parser.annotations import AnnotationParser
 from p4native.frontend.parser.base import NestingFailure, SyntaxFailure
 
-_ASSIGN_OPS = frozenset("= += -= *= /= %= |+|= |-|= <<= >>= &= |= ^=".split())
+_ASSIGN_OPS = frozenset(
+    [
+        "=",
+        "+=",
+        "-=",
+        "*=",
+        "/=",
+        "%=",
+        "|+|=",
+        "|-|=",
+        "<<=",
+        ">>=",
+        "&=",
+        "|=",
+        "^=",
+    ]
+)
 _NO_ANNOTATION = "a declaration, block, loop, if or switch after the annotations"
 
 
@@ -225,7 +241,7 @@ class StatementParser(AnnotationParser):
             return False
         if kind == "error":
             return self.kinds[self.at + 1] != "."
-        if kind != "ID" and kind != "." and kind not in NAME_KEYWORDS:
+        if kind not in ("ID", ".") and kind not in NAME_KEYWORDS:
             return True
         start = self.at
         self.speculating += 1

@@ -102,9 +102,7 @@ class TableParser(StatementParser):
             table.default_action = call
             table.default_const = is_const
             return
-        table.properties.append(
-            ir.Property(name, expr, is_const, loc=loc, annotations=annotations)
-        )
+        table.properties.append(ir.Property(name, expr, is_const, loc=loc, annotations=annotations))
 
     def _keys(self) -> list[ir.KeyElement]:
         found: list[ir.KeyElement] = []

@@ -16,6 +16,7 @@ from p4native.frontend.types import (
     Type,
     VoidType,
     is_header,
+    is_union,
 )
 from p4native.frontend.warnings.storage import (
     INVALID,
@@ -105,10 +106,9 @@ class Analysis:
         self.state = None if before is None else before.copy()
         for statement in state.statements:
             self._statement(statement)
-        if state.transition is not None and self.state is not None:
-            if isinstance(state.transition, ir.Select):
-                for selector in state.transition.selectors:
-                    self._read(selector)
+        if self.state is not None and isinstance(state.transition, ir.Select):
+            for selector in state.transition.selectors:
+                self._read(selector)
         return self.state
 
     def _params(self, params: list[ir.Param]) -> None:
@@ -121,9 +121,7 @@ class Analysis:
             if isinstance(decl, ir.VarDecl):
                 self._variable(decl)
 
-    def _check_out(
-        self, owner: ir.Decl, params: list[ir.Param], final: State | None
-    ) -> None:
+    def _check_out(self, owner: ir.Decl, params: list[ir.Param], final: State | None) -> None:
         if final is None:
             return
         for param in params:
@@ -205,6 +203,8 @@ class Analysis:
         if _certain(target):
             for key in keys:
                 self.state.write(key, target.type)
+        if is_header(target.type) and _certain(target):
+            self._set_union(target)
         if right is not None:
             self._copy_headers(keys, right, target.type, _certain(target))
         else:
@@ -454,9 +454,8 @@ class Analysis:
 
     def _written_arguments(self, call: ir.Call) -> None:
         for arg in call.args:
-            if arg.param is not None and arg.param.direction in _OUT:
-                if not isinstance(arg.expr, ir.DontCare):
-                    self._store(arg.expr, None)
+            if _is_written(arg):
+                self._store(arg.expr, None)
 
     def _builtin(self, call: ir.Call) -> None:
         receiver = call.receiver
@@ -483,11 +482,10 @@ class Analysis:
         if not isinstance(receiver, ir.Member) or self.state is None:
             return
         owner = receiver.expr.type
-        if isinstance(owner, StructType) and owner.kind == "header_union":
-            if _certain(receiver.expr):
-                for key in self._keys(receiver.expr):
-                    self.state.set_headers(key, owner, INVALID)
-                    self.state.set_validity(key, VALID)
+        if is_union(owner) and _certain(receiver.expr):
+            for key in self._keys(receiver.expr):
+                self.state.set_headers(key, owner, INVALID)
+                self.state.set_validity(key, VALID)
 
     def _action(self, call: ir.Call, action: ir.ActionDecl) -> None:
         if self.depth > _MAX_CALLS or self.state is None:
@@ -509,10 +507,9 @@ class Analysis:
             return
         self._check_out(action, action.params, self.state)
         for arg in call.args:
-            if arg.param is not None and arg.param.direction in _OUT:
-                if not isinstance(arg.expr, ir.DontCare):
-                    source = ir.Path(arg.param.name, decl=arg.param, type=arg.param.type)
-                    self._store(arg.expr, source)
+            if arg.param is not None and _is_written(arg):
+                source = ir.Path(arg.param.name, decl=arg.param, type=arg.param.type)
+                self._store(arg.expr, source)
 
     def _table(self, table: ir.TableDecl) -> None:
         assert self.state is not None
@@ -529,7 +526,15 @@ class Analysis:
             end = join(end, self.state)
         self.state = end if table.actions else before
         if self.state is not None:
+            # What actions of tables do to headers depends on entries: not taken into account.
+            self.state.validity = dict(before.validity)
             self.state.quiet = quiet
+
+
+def _is_written(arg: ir.Argument) -> bool:
+    """Whether a call writes this argument."""
+    written = arg.param is not None and arg.param.direction in _OUT
+    return written and not isinstance(arg.expr, ir.DontCare)
 
 
 def _certain(expr: ir.Expression) -> bool:
