@@ -72,7 +72,7 @@ class Encoder:
         self.table_ids = {t.preamble.alias: t.preamble.id for t in info.tables}
         self.counter_ids = {c.preamble.alias: c.preamble.id for c in info.counters}
         self.metered = frozenset(meter.direct_table_id for meter in info.direct_meters)
-        self._meters = {m.preamble.alias: m.preamble.id for m in info.meters}
+        self.meter_ids = {m.preamble.alias: m.preamble.id for m in info.meters}
         self._tables = {t.preamble.alias: _Table(t, actions) for t in info.tables}
 
     def describe(self, update: p4r.Update) -> str:
@@ -162,12 +162,12 @@ class Encoder:
     def meter(self, meter: Meter) -> p4r.Entity:
         """One cell of an indirect meter."""
         entity = p4r.Entity()
-        if meter.name not in self._meters:
+        if meter.name not in self.meter_ids:
             raise ControlError(
                 f"the P4 program on the NIC has no meter {meter.name}, which the controller wants "
                 "to set; take p4src and control from one version."
             )
-        entity.meter_entry.meter_id = self._meters[meter.name]
+        entity.meter_entry.meter_id = self.meter_ids[meter.name]
         entity.meter_entry.index.index = meter.index
         _rate(entity.meter_entry.config, meter.rate)
         return entity

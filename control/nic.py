@@ -210,7 +210,16 @@ class Nic:
             if entity.table_entry.table_id not in self._left
         ]
         await self._add_meters(found)
-        return found
+        return found + await self._set_meter_cells()
+
+    async def _set_meter_cells(self) -> list[p4r.Entity]:
+        """Cells of indirect meters that have a rate; all the others are as at the start."""
+        queries = [
+            p4r.Entity(meter_entry=p4r.MeterEntry(meter_id=meter))
+            for meter in self.encoder.meter_ids.values()
+        ]
+        cells = await self.read(queries)
+        return [cell for cell in cells if cell.meter_entry.config.cir]
 
     async def _add_meters(self, found: list[p4r.Entity]) -> None:
         """Fill in the direct meters of entries, which a read of table entries leaves out."""
