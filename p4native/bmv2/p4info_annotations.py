@@ -61,7 +61,7 @@ def add_annotations(
         if a.kind in ("list", "kv"):
             _structured(message.structured_annotations.add(), a)
         elif a.name not in _ELSEWHERE and a.name not in skip:
-            body = f"({a.text})" if a.kind == "unstructured" else ""
+            body = f"({a.text})" if a.kind == "unstructured" and a.text else ""
             message.annotations.append(f"@{a.name}{body}")
 
 

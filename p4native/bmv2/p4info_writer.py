@@ -196,6 +196,7 @@ class _Writer:
         plain_enum = isinstance(t, EnumType) and t.repr is None
         if not plain_enum:
             made.bitwidth = wire_width(t)
+        self.types.touch()
         self.types.note(t)
         name = type_name(t)
         if name is None and plain_enum:
@@ -219,9 +220,9 @@ class _Writer:
     # --- tables ---
 
     def _table(self, table: core.Table) -> None:
-        self.types.touch()
         if is_hidden(table.annotations) or table.default is None:
             return
+        self.types.touch()
         made = self.info.tables.add()
         self._preamble(made, "table", table.name, table.annotations)
         made.size = table.size or DEFAULT_SIZE
@@ -471,6 +472,7 @@ class _Writer:
             metadata.name = name
             add_annotations(metadata, annotations)
             metadata.bitwidth = wire_width(field_type)
+            self.types.touch()
             self.types.note(field_type)
             named = type_name(field_type)
             if named is not None:

@@ -514,7 +514,7 @@ class Action:
     hidden: bool = False
     decl: ir.ActionDecl | None = None
     block: str = ""
-    listed: bool = True  # appears in P4Info
+    owner: object = None  # the instance that declares it, None for a global action
 
 
 @dataclass(slots=True, eq=False)

@@ -70,7 +70,7 @@ class _Synthesis:
         loc = run[0].loc
         name = self.program.fresh(_action_name(loc.file, loc.line))
         block = self.control.name
-        action = core.Action(name, [], run, loc, hidden=True, block=block, listed=False)
+        action = core.Action(name, [], run, loc, hidden=True, block=block)
         table = core.Table(
             self.program.fresh(f"tbl_{name}"),
             [],

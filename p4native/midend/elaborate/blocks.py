@@ -48,7 +48,7 @@ class Blocks:
         self._sites = _site_counts(program)
         self.root = Frame(None, "")
         self.digests: list[Digest] = []
-        self._anonymous: dict[tuple[Frame, ir.Decl], BlockInstance] = {}
+        self._anonymous: dict[tuple[Frame, ir.Call], BlockInstance] = {}
 
     # --- who declares what ---
 
@@ -205,11 +205,11 @@ class Blocks:
     def _anonymous_instance(
         self, frame: Frame, decl: ir.ControlDecl | ir.ParserDecl, e: ir.Call
     ) -> BlockInstance:
-        """`C.apply(...)` on a type: one instance per enclosing instance, named like the type."""
+        """`C.apply(...)` on a type: an instance of its own, named like the type."""
         owner = frame
         while owner.parent is not None:
             owner = owner.parent
-        found = self._anonymous.get((owner, decl))
+        found = self._anonymous.get((owner, e))
         if found is None:
             call = ir.ConstructorCall(
                 ir.NamedTypeRef(decl.name, loc=e.loc),
@@ -217,8 +217,8 @@ class Blocks:
                 type_args={p: frame.type(t) for p, t in e.type_args.items()},
                 loc=e.loc,
             )
-            found = self.block_instance(owner, call, owner.named(decl.external_name), True)
-            self._anonymous[(owner, decl)] = found
+            found = self.block_instance(owner, call, owner.named(decl.external_name), False)
+            self._anonymous[(owner, e)] = found
         return found
 
     def bind_apply(

@@ -228,6 +228,30 @@ def _finish(work: Work, source: ir.Program, blocks: dict[str, BlockInstance]) ->
         control.actions.extend(work.tables.global_actions(name))
         _collect(work, blocks[name], control)
         control.actions.extend(a for a in work.tables.built(name) if a not in control.actions)
+    _check_names(work)
+
+
+def _check_names(work: Work) -> None:
+    """The control plane tells objects of one kind apart by their names only."""
+    actions: dict[str, ir.ActionDecl | None] = {}
+    owners: dict[str, object] = {}
+    others: dict[tuple[str, str], Loc] = {}
+    for control in work.program.controls.values():
+        for action in control.actions:
+            if action.name not in actions:
+                actions[action.name] = action.decl
+                owners[action.name] = action.owner
+            elif actions[action.name] is not action.decl or owners[action.name] is not action.owner:
+                _conflict(work, action.name, action.loc)
+        for item in control.order:
+            kind = item.kind if isinstance(item, core.Instance) else "table"
+            if (kind, item.name) in others:
+                _conflict(work, item.name, item.loc)
+            others[(kind, item.name)] = item.loc
+
+
+def _conflict(work: Work, name: str, loc: Loc) -> None:
+    work.reporter.error("duplicate", f"conflicting control plane name: {name}", loc)
 
 
 def _collect(work: Work, instance: BlockInstance, control: core.Control) -> None:

@@ -218,7 +218,9 @@ class Tables:
     def _new_action(self, owner: Frame | None, decl: ir.ActionDecl) -> core.Action:
         name = decl.external_name
         full = owner.named(name) if owner is not None else name.lstrip(".")
-        return core.Action(full, [], [], decl.loc, decl=decl, block=self.work.block)
+        return core.Action(
+            full, [], [], decl.loc, decl=decl, block=self.work.block, owner=owner
+        )
 
     def _specialized(self, caller: Frame, owner: Frame | None, call: ir.Call) -> core.Action:
         """A copy of an action with the data-plane arguments of an action list bound."""
