@@ -163,3 +163,9 @@ class Client:
         entity.digest_entry.config.ack_timeout_ns = 1_000_000
         self.write([p4r.Update(type=p4r.Update.INSERT, entity=entity)])
         return number
+
+    def unsubscribe_digest(self, number: int) -> None:
+        """Ask for no more digests."""
+        entity = p4r.Entity()
+        entity.digest_entry.digest_id = number
+        self.write([p4r.Update(type=p4r.Update.DELETE, entity=entity)])

@@ -1,0 +1,230 @@
+"""What to do with a packet that the NIC sent up: a pure decision from state and placements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from control.connections.choice import PortPool, choose_member
+from control.connections.flow import ICMP, Flow, embedded, parse
+from control.connections.judge import Judge
+from control.connections.record import (
+    ZONE_OF_VF,
+    Connection,
+    EntryKey,
+    Places,
+    pass_entry,
+)
+from control.model import DesiredState, LoadBalancer, Placement
+from control.model.types import PROTOCOL_NUMBERS, ip_number, is_v6, port_range
+from control.policy.reasons import PORT_VF0, PuntReason
+from control.policy.rules import rule_sets
+from control.policy.view import View
+
+
+class Refusal(Enum):
+    """Why the host drops a packet, in the operator's words."""
+
+    NOT_IP = "not a packet of a connection"
+    POLICY = "denied by the rules, judged by the host"
+    NO_MEMBER = "the service has no member that takes connections"
+    NO_PORT = "all ports of the shared address are in use"
+    NO_ADDRESS = "no shared address on this NIC"
+    UNRELATED = "ICMP error about no known connection"
+    QUOTA = "the VM has as many connections as it may have"
+
+
+@dataclass(frozen=True, slots=True)
+class Punt:
+    """A packet-in."""
+
+    nic: str
+    reason: int
+    in_port: int
+    network: int
+    out_port: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """An ICMP error about a flow: let through if that flow is known."""
+
+    flow: Flow
+
+
+Decision = Connection | Related | Refusal
+
+
+class Decider:
+    """Decides for all NICs of one state; make a new one when state or placements change.
+
+    ``pools`` are the port pools of shared addresses, which outlive a decider.
+    """
+
+    def __init__(
+        self,
+        state: DesiredState,
+        placements: Iterable[Placement],
+        pools: dict[str, PortPool],
+        unhealthy: frozenset[str] = frozenset(),
+    ) -> None:
+        self.state = state
+        self._unhealthy = unhealthy
+        self._pools = pools
+        everyone = list(placements)
+        self._views = {nic.name: View(state, nic.name, everyone) for nic in state.nics}
+        self.places: Places = _places(everyone)
+        self._at = {(p.nic, PORT_VF0 + p.vf): p.vm for p in everyone}
+        view = next(iter(self._views.values()))
+        self._tenant = {n.id: view.tenant(n) for v in self._views.values() for n in v.networks}
+        self._tenant_name = {n.id: n.tenant_name for v in self._views.values() for n in v.networks}
+        guests = view.homes.values()
+        self._by_address = {
+            (view.tenant(g.network), ip_number(a)): g.vm.name for g in guests for a in g.vm.ips
+        }
+        self._address = {
+            g.vm.name: ip_number(next(a for a in g.vm.ips if not is_v6(a)))
+            for g in guests
+            if any(not is_v6(a) for a in g.vm.ips)
+        }
+        self._stateful = {g.vm.name for g in guests if g.stateful}
+        self._judges = self._make_judges()
+        self._services = {
+            (view.state.tenant_id(self._network_tenant(b.network)), ip_number(b.address),
+             PROTOCOL_NUMBERS[b.protocol], b.port): b
+            for b in state.load_balancers
+        }  # fmt: skip
+        self._floating = self._make_floating()
+        self.quota = {vm.name: vm.max_connections for vm in state.vms}
+
+    def _network_tenant(self, name: str) -> str:
+        return self.state.network(name).tenant_name
+
+    def _make_judges(self) -> dict[str, Judge]:
+        """A judge per VM; VMs with the same rules share one."""
+        shared: dict[str, Judge] = {}
+        found: dict[str, Judge] = {}
+        for view in self._views.values():
+            for vm, rules in rule_sets(view).items():
+                found[vm] = shared.setdefault(rules.digest, Judge(rules))
+        return found
+
+    def _make_floating(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """Outside network and address to the VM's tenant and own address."""
+        found: dict[tuple[int, int], tuple[int, int]] = {}
+        for floating in self.state.floating:
+            tenant = self.state.segment(self.state.vm(floating.vm)).tenant_name
+            router = self.state.router(tenant)
+            if router is not None and floating.vm in self._address:
+                outside = self.state.network(router.outside).id
+                inside = (self.state.tenant_id(tenant), self._address[floating.vm])
+                found[outside, ip_number(floating.address)] = inside
+        return found
+
+    def decide(self, punt: Punt) -> Decision:
+        """The connection to install, the flow an error is about, or why nothing is done."""
+        if punt.reason == PuntReason.RELATED:
+            quoted = embedded(punt.frame)
+            return Refusal.UNRELATED if quoted is None else Related(quoted)
+        packet = parse(punt.frame)
+        tenant = self._tenant.get(punt.network)
+        if packet is None or tenant is None:
+            return Refusal.NOT_IP
+        flow = packet.flow
+        if punt.in_port < PORT_VF0 and (punt.network, flow.dst) in self._floating:
+            tenant, own = self._floating[punt.network, flow.dst]
+            flow = flow._replace(dst=own)
+        vm_a = self._at.get((punt.nic, punt.in_port)) or self._by_address.get((tenant, flow.src))
+        if vm_a is not None and not self.allows(vm_a, "out", flow):
+            return Refusal.POLICY
+        if punt.reason == PuntReason.BALANCE:
+            return self._balance(punt, tenant, flow, vm_a)
+        if punt.reason == PuntReason.NAT:
+            return self._translate(punt, tenant, flow, vm_a)
+        return self._plain(punt, tenant, flow, vm_a)
+
+    def entry_key(self, punt: Punt) -> EntryKey | None:
+        """NIC and key of the entry that would have caught a packet; None for no connection."""
+        packet = parse(punt.frame)
+        tenant = self._tenant.get(punt.network)
+        if packet is None or tenant is None or punt.reason == PuntReason.RELATED:
+            return None
+        flow, zone = packet.flow, tenant
+        if punt.in_port >= PORT_VF0:
+            zone = ZONE_OF_VF | punt.in_port
+        elif (punt.network, flow.dst) in self._floating:
+            zone, own = self._floating[punt.network, flow.dst]
+            flow = flow._replace(dst=own)
+        return punt.nic, pass_entry(zone, flow).key
+
+    def allows(self, vm: str, direction: str, flow: Flow) -> bool:
+        """Whether a VM's rules allow a flow."""
+        judge = self._judges.get(vm)
+        return judge is None or judge.allows(direction, flow)
+
+    def still_allowed(self, connection: Connection) -> bool:
+        """Whether the present rules would allow a connection that exists."""
+        a, b = connection.vm_a, connection.vm_b
+        return (a is None or self.allows(a, "out", connection.before)) and (
+            b is None or self.allows(b, "in", connection.after)
+        )
+
+    def _plain(self, punt: Punt, tenant: int, flow: Flow, vm_a: str | None) -> Decision:
+        vm_b = self._at.get((punt.nic, punt.out_port)) or self._by_address.get((tenant, flow.dst))
+        if vm_b is not None and not self.allows(vm_b, "in", flow):
+            if punt.out_port >= PORT_VF0:
+                return Refusal.POLICY
+            vm_b = None  # its own NIC drops and counts it
+        connection = Connection(flow, flow, vm_a, vm_b, tenant, tenant, punt.nic)
+        connection.tracks = frozenset(self._stateful & {vm_a, vm_b})
+        return self._paid(punt, connection)
+
+    def _balance(self, punt: Punt, tenant: int, flow: Flow, vm_a: str | None) -> Decision:
+        balancer = self.service_of(tenant, flow)
+        member = choose_member(balancer, flow, self._unhealthy) if balancer else None
+        if balancer is None or member is None or member.vm not in self._address:
+            return Refusal.NO_MEMBER
+        after = flow._replace(dst=self._address[member.vm], dst_port=member.port)
+        if not self.allows(member.vm, "in", after):
+            return Refusal.POLICY
+        connection = Connection(flow, after, vm_a, member.vm, tenant, tenant, punt.nic)
+        connection.service = balancer.name
+        return self._paid(punt, connection)
+
+    def service_of(self, tenant: int, flow: Flow) -> LoadBalancer | None:
+        """The virtual service that a flow is to, if any."""
+        return self._services.get((tenant, flow.dst, flow.protocol, flow.dst_port))
+
+    def _translate(self, punt: Punt, tenant: int, flow: Flow, vm_a: str | None) -> Decision:
+        router = self.state.router(self._tenant_name[punt.network])
+        if router is None or vm_a is None:
+            return Refusal.NO_ADDRESS
+        shared = next((s for s in router.snat if s.nic == punt.nic), None)
+        if shared is None:
+            return Refusal.NO_ADDRESS
+        pool = self._pools.setdefault(shared.address, PortPool(*port_range(shared.ports)))
+        port = pool.take(flow.protocol)
+        if port is None:
+            return Refusal.NO_PORT
+        after = flow._replace(src=ip_number(shared.address), src_port=port)
+        if flow.protocol == ICMP:
+            after = after._replace(dst_port=port)
+        outside = self._tenant[self.state.network(router.outside).id]
+        connection = Connection(flow, after, vm_a, None, tenant, outside, punt.nic)
+        connection.nat_port = (shared.address, flow.protocol, port)
+        return self._paid(punt, connection)
+
+    def _paid(self, punt: Punt, connection: Connection) -> Connection:
+        """Note the VM whose quota pays: the sender if it is here, else the receiver."""
+        here = self._at.get((punt.nic, punt.in_port))
+        connection.payer = here or connection.vm_b or ""
+        return connection
+
+
+def _places(placements: Iterable[Placement]) -> Places:
+    found: dict[str, list[tuple[str, int]]] = {}
+    for place in placements:
+        found.setdefault(place.vm, []).append((place.nic, place.vf))
+    return found

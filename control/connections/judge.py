@@ -1,0 +1,85 @@
+"""The rules in software: the verdict on a connection's first packet, as the NIC gives it."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from functools import lru_cache
+
+from control.connections.flow import Flow
+from control.model.types import PROTOCOL_NUMBERS, port_range
+from control.policy.rules import Rule, RuleSet
+
+_ANY_PORT = (0, 0xFFFF)
+_MEMORY = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """One rule of one direction and IP version, as numbers."""
+
+    allow: bool
+    protocol: int | None
+    src: tuple[int, int]
+    dst: tuple[int, int]
+    src_ports: tuple[int, int]
+    dst_ports: tuple[int, int]
+
+    def matches(self, flow: Flow) -> bool:
+        return (
+            (self.protocol is None or self.protocol == flow.protocol)
+            and self.dst_ports[0] <= flow.dst_port <= self.dst_ports[1]
+            and flow.src & self.src[1] == self.src[0]
+            and flow.dst & self.dst[1] == self.dst[0]
+            and self.src_ports[0] <= flow.src_port <= self.src_ports[1]
+        )
+
+
+class Judge:
+    """One rule set, ready to judge flows; verdicts are remembered."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._open = {"out": rules.open_out, "in": rules.open_in}
+        ordered = sorted(rules.rules, key=lambda rule: -rule.table_priority)
+        self._rules = {
+            (direction, version): [
+                _compile(rule, version)
+                for rule in ordered
+                if rule.direction == direction and _applies(rule, version)
+            ]
+            for direction in ("out", "in")
+            for version in (4, 6)
+        }
+        self.allows = lru_cache(_MEMORY)(self._allows)
+
+    def _allows(self, direction: str, flow: Flow) -> bool:
+        """Whether a VM with these rules may send (``out``) or get (``in``) a flow."""
+        for rule in self._rules[direction, flow.version]:
+            if rule.matches(flow):
+                return rule.allow
+        return self._open[direction]
+
+
+def _applies(rule: Rule, version: int) -> bool:
+    for prefix in (rule.src, rule.dst):
+        if prefix is not None:
+            return ipaddress.ip_network(prefix).version == version
+    return {"icmp": 4, "icmpv6": 6}.get(rule.protocol, version) == version
+
+
+def _compile(rule: Rule, version: int) -> _Compiled:
+    return _Compiled(
+        rule.allow,
+        None if rule.protocol == "any" else PROTOCOL_NUMBERS[rule.protocol],
+        _prefix(rule.src),
+        _prefix(rule.dst),
+        port_range(rule.src_ports) if rule.src_ports else _ANY_PORT,
+        port_range(rule.dst_ports) if rule.dst_ports else _ANY_PORT,
+    )
+
+
+def _prefix(prefix: str | None) -> tuple[int, int]:
+    if prefix is None:
+        return 0, 0
+    network = ipaddress.ip_network(prefix)
+    return int(network.network_address), int(network.netmask)
