@@ -21,12 +21,12 @@ void p4n_domain_destroy(struct p4n_domain *d)
 	pthread_mutex_destroy(&d->pause_lock);
 }
 
-void p4n_reader_offline(struct p4n_domain *d, uint32_t reader)
+P4N_EXPORT void p4n_reader_offline(struct p4n_domain *d, uint32_t reader)
 {
 	atomic_store_explicit(&d->readers[reader].seen, 0, memory_order_release);
 }
 
-void p4n_reader_online(struct p4n_domain *d, uint32_t reader)
+P4N_EXPORT void p4n_reader_online(struct p4n_domain *d, uint32_t reader)
 {
 	for (;;) {
 		/* Sequentially consistent on both sides: either the pausing writer sees this reader

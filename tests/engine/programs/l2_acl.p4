@@ -83,26 +83,26 @@ control forward(inout headers_t hdr, inout metadata_t meta, inout standard_metad
     }
     table acl {
         key = {
-            std.ingress_port: exact;
-            hdr.ipv4.src: ternary;
-            hdr.ipv4.dst: ternary;
-            hdr.ipv4.protocol: ternary;
-            hdr.ports.src: range;
-            hdr.ports.dst: range;
+            std.ingress_port: exact @name("port");
+            hdr.ipv4.src: ternary @name("src");
+            hdr.ipv4.dst: ternary @name("dst");
+            hdr.ipv4.protocol: ternary @name("protocol");
+            hdr.ports.src: range @name("sport");
+            hdr.ports.dst: range @name("dport");
         }
         actions = { allow; deny; }
         counters = acl_hits;
         size = 65536;
     }
     table mac {
-        key = { hdr.ethernet.dst: exact; }
+        key = { hdr.ethernet.dst: exact @name("dst"); }
         actions = { send; flood; drop; }
         const default_action = drop();
         size = 2097152;
         support_timeout = true;
     }
     table route {
-        key = { hdr.ipv4.dst: lpm; }
+        key = { hdr.ipv4.dst: lpm @name("dst"); }
         actions = { send; drop; NoAction; }
         default_action = NoAction();
         size = 1048576;
