@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_TEMP = re.compile(r"\bt\d+\b")
 
 
 class Emitter:
@@ -13,6 +17,7 @@ class Emitter:
         self._lines: list[str] = []
         self._depth = 0
         self._temps = 0
+        self._declared: dict[str, int] = {}
 
     def line(self, text: str = "") -> None:
         """One line at the current depth."""
@@ -35,17 +40,33 @@ class Emitter:
     def function(self, head: str) -> Iterator[None]:
         """A function definition followed by an empty line."""
         self._temps = 0
+        self._declared.clear()
         self.line(head)
+        start = len(self._lines)
         self.line("{")
         self._depth += 1
         yield
         self._depth -= 1
+        self._drop_unused(start)
         self.line("}")
         self.line()
 
+    def _drop_unused(self, start: int) -> None:
+        """Removes temporaries of this function that nothing uses."""
+        while True:
+            uses = Counter(_TEMP.findall("\n".join(self._lines[start:])))
+            dead = {at for name, at in self._declared.items() if uses[name] == 1}
+            if not dead:
+                return
+            kept = [at for at in range(start, len(self._lines)) if at not in dead]
+            moved = {at: start + i for i, at in enumerate(kept)}
+            self._lines[start:] = [self._lines[at] for at in kept]
+            self._declared = {n: moved[at] for n, at in self._declared.items() if at in moved}
+
     def temp(self, ctype: str, value: str) -> str:
-        """A new local holding `value`; returns its name."""
+        """A new local holding `value`; returns its name. It goes away when nothing uses it."""
         name = self.name()
+        self._declared[name] = len(self._lines)
         self.line(f"{ctype} {name} = {value};")
         return name
 

@@ -13,6 +13,7 @@ from p4native.codegen.names import u64, u128
 from p4native.codegen.phv import PhvLayout, Place, int_type
 from p4native.codegen.values import (
     CTYPES,
+    MAX_BITS,
     Val,
     arith_range,
     bitwise_range,
@@ -251,9 +252,10 @@ class ExprGen:
             case m.Op(op="access_field"):
                 return self.load(self.place(e), demand)
             case m.Op():
-                return self._operation(e, demand)
+                v = self._operation(e, demand)
+                return self.const(v.lo) if v.lo == v.hi and v.low is None else v
         if self.is_boolean(e):
-            return Val(f"(uint64_t)({self.boolean(e)})", "u64", 0, 1)
+            return Val(f"p4n_bit({self.boolean(e)})", "u64", 0, 1)
         raise self.fail(f"{type(e).__name__} is not a number")
 
     def const(self, value: int) -> Val:
@@ -362,11 +364,11 @@ class ExprGen:
             case "?":
                 return self._ternary(e, demand)
             case "b2d":
-                return Val(f"(uint64_t)({self.boolean(_arg(e.right))})", "u64", 0, 1)
+                return Val(f"p4n_bit({self.boolean(_arg(e.right))})", "u64", 0, 1)
             case "last_stack_index" | "size_stack":
                 return self._stack_size(e)
         if self.is_boolean(e):
-            return Val(f"(uint64_t)({self.boolean(e)})", "u64", 0, 1)
+            return Val(f"p4n_bit({self.boolean(e)})", "u64", 0, 1)
         raise self.fail(f"operator '{e.op}' is not supported")
 
     def _stack_size(self, e: m.Op) -> Val:
@@ -420,7 +422,7 @@ class ExprGen:
         if cls == "wide" or "wide" in (a.cls, b.cls):
             v = wide.binary(self.out, e.op, self.widen(a), self.widen(b), lo, hi)
             return self._narrow(v)
-        work = "u128" if 128 in (a.bits, b.bits) else "u64"
+        work = "u64" if cls in ("u64", "i64") else "u128"
         code = f"({self.cast(a, work)} {e.op} {self.cast(b, work)})"
         return Val(code if cls == work else f"({CTYPES[cls]}){code}", cls, lo, hi)
 
@@ -460,8 +462,11 @@ class ExprGen:
     def _shift_left(self, e: m.Op, demand: int | None) -> Val:
         by = self.exact(_arg(e.right))
         a = self.data(_arg(e.left), demand)
-        top = min(by.hi, 8192)
-        lo, hi = clip(min(a.lo, a.lo << top), max(a.hi, a.hi << top))
+        top = min(by.hi, 2 * MAX_BITS)
+        if isinstance(e.right, m.Const):
+            lo, hi = clip(a.lo << top, a.hi << top)
+        else:
+            lo, hi = clip(min(a.lo, a.lo << top), max(a.hi, a.hi << top))
         cls = class_of(lo, hi)
         modulo = demand is not None and (
             a.low is not None or _class_bits(cls, lo, hi) > max(64, demand)
@@ -486,7 +491,7 @@ class ExprGen:
         if by.cls == "u64":
             return by.code
         if by.cls == "wide":
-            return f"(p4n_wide_low128({wide.num(by)}) >> 32 ? UINT64_MAX : {self.cast(by, 'u64')})"
+            return f"p4n_wide_amount({wide.num(by)})"
         t = self.out.temp(CTYPES[by.cls], by.code)
         return f"({t} >> 32 ? UINT64_MAX : (uint64_t){t})"
 
@@ -502,7 +507,10 @@ class ExprGen:
         else:
             a, shift = self.exact(left), self.exact(right)
             by, amount = 0, self._amount(shift)
-        lo, hi = min(a.lo, a.lo >> by), max(a.hi >> by, 0 if a.lo >= 0 else -1)
+        if isinstance(right, m.Const):
+            lo, hi = a.lo >> by, a.hi >> by
+        else:
+            lo, hi = min(a.lo, 0), max(a.hi, -1)
         if a.low is not None:
             assert demand is not None
             lo, hi = unsigned(demand)
@@ -540,7 +548,7 @@ class ExprGen:
         return Val(code, cls, 0, max(hi, 0))
 
     def _width_of(self, e: m.Op) -> int:
-        if not isinstance(e.right, m.Const) or not 0 < e.right.value <= 2048 * 2:
+        if not isinstance(e.right, m.Const) or not 0 < e.right.value <= MAX_BITS:
             raise self.fail(f"'{e.op}' needs a constant width")
         return e.right.value
 
@@ -574,7 +582,8 @@ class ExprGen:
         t = self.out.temp(CTYPES[a.cls], a.code)
         code = t
         if a.hi > hi:
-            code = f"({t} > {self.cast(self.const(hi), a.cls)} ? {self.const(hi).code} : {t})"
+            high = self.cast(self.const(hi), a.cls)
+            code = f"({t} > {high} ? {high} : {t})"
         if a.lo < lo:
             low = self.cast(self.const(lo), a.cls)
             code = f"({t} < {low} ? {low} : {code})"

@@ -32,6 +32,7 @@ def const(out: Emitter, value: int) -> Val:
     name = out.name()
     cells = ", ".join(u64(value >> 64 * i) for i in range(limbs))
     out.line(f"static const uint64_t {name}[{limbs}] = {{ {cells} }};")
+    out.line(f"(void){name};")
     return Val(name, "wide", value, value, None, limbs)
 
 

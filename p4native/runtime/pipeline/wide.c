@@ -230,6 +230,14 @@ void p4n_wide_sat(uint64_t *d, unsigned n, struct p4n_num a, unsigned width, boo
 		p4n_wide_copy(d, n, a);
 }
 
+uint64_t p4n_wide_amount(struct p4n_num a)
+{
+	for (unsigned i = 1; i < a.n; i++)
+		if (a.limb[i])
+			return UINT64_MAX;
+	return a.limb[0];
+}
+
 int p4n_wide_cmp(struct p4n_num a, struct p4n_num b)
 {
 	unsigned n = a.n > b.n ? a.n : b.n;

@@ -106,8 +106,8 @@ P4N_INLINE uint64_t p4n_ldbits(const uint8_t *p, unsigned off, unsigned width)
 	return p4n_low(p4n_ld(p, 8) << (8 - shift) | p[8] >> shift, width);
 }
 
-/* Writes `width` bits (1..64) that start `off` bits after p; the bits around them stay. */
-P4N_INLINE void p4n_stbits(uint8_t *p, unsigned off, unsigned width, uint64_t v)
+/* p4n_stbits() of bits that lie in at most eight bytes. */
+P4N_INLINE void p4n_stbits8(uint8_t *p, unsigned off, unsigned width, uint64_t v)
 {
 	unsigned n = ((off & 7) + width + 7) / 8;
 	unsigned shift = n * 8 - (off & 7) - width;
@@ -115,14 +115,23 @@ P4N_INLINE void p4n_stbits(uint8_t *p, unsigned off, unsigned width, uint64_t v)
 
 	p += off / 8;
 	v &= mask;
-	if (n <= 8) {
-		if (width != n * 8)
-			v = (p4n_ld(p, n) & ~(mask << shift)) | v << shift;
-		p4n_st(p, n, v);
+	if (width != n * 8)
+		v = (p4n_ld(p, n) & ~(mask << shift)) | v << shift;
+	p4n_st(p, n, v);
+}
+
+/* Writes `width` bits (1..64) that start `off` bits after p; the bits around them stay. */
+P4N_INLINE void p4n_stbits(uint8_t *p, unsigned off, unsigned width, uint64_t v)
+{
+	unsigned extra = (off & 7) + width;
+
+	if (extra <= 64) {
+		p4n_stbits8(p, off, width, v);
 		return;
 	}
-	p[8] = (uint8_t)((p[8] & ((1u << shift) - 1)) | (uint8_t)(v << shift));
-	p4n_stbits(p, off & 7, width - (8 - shift), v >> (8 - shift));
+	extra -= 64;
+	p4n_stbits8(p, off, width - extra, v >> extra);
+	p4n_stbits8(p, off + width - extra, extra, v);
 }
 
 /* `width` bits (1..128) that start `off` bits after p. */
@@ -152,6 +161,12 @@ P4N_INLINE int64_t p4n_sext(uint64_t v, unsigned bits)
 P4N_INLINE p4n_i128 p4n_sext128(p4n_u128 v, unsigned bits)
 {
 	return (p4n_i128)(v << (128 - bits)) >> (128 - bits);
+}
+
+/* A boolean as a number: 0 or 1. */
+P4N_INLINE uint64_t p4n_bit(bool value)
+{
+	return value;
 }
 
 /* Shifts by any amount. */

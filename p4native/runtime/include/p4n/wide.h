@@ -41,6 +41,8 @@ void p4n_wide_sext(uint64_t *d, unsigned n, struct p4n_num a, unsigned width);
 void p4n_wide_zext(uint64_t *d, unsigned n, struct p4n_num a, unsigned width);
 /* Clamped to `width` bits, signed or unsigned. */
 void p4n_wide_sat(uint64_t *d, unsigned n, struct p4n_num a, unsigned width, bool is_signed);
+/* As a shift amount: UINT64_MAX when it does not fit. */
+uint64_t p4n_wide_amount(struct p4n_num a);
 /* -1, 0 or 1. */
 int p4n_wide_cmp(struct p4n_num a, struct p4n_num b);
 
