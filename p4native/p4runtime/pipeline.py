@@ -14,9 +14,10 @@ from finsy.proto import p4r
 from p4native.bmv2.node import BmvJsonError
 from p4native.p4runtime.bind import Binding
 from p4native.p4runtime.entities.match import KeyCodec
-from p4native.p4runtime.errors import internal, invalid_argument
+from p4native.p4runtime.errors import invalid_argument
 from p4native.p4runtime.p4info import P4InfoIndex
 from p4native.p4runtime.packetio import HeaderCodec
+from p4native.switch.build import BuildError
 from p4native.switch.device import Device, Pipeline, SwitchError
 
 _DEVICE_DATA_FIELD = 3
@@ -95,8 +96,8 @@ def load_pipeline(device: Device, config: p4r.ForwardingPipelineConfig) -> Loade
         state = device.prepare(device_json(config.p4_device_config))
     except BmvJsonError as error:
         raise invalid_argument(f"p4_device_config: {error}") from None
-    except SwitchError as error:
-        raise internal(f"cannot build the pipeline: {error}") from None
+    except (SwitchError, BuildError) as error:
+        raise invalid_argument(f"p4_device_config cannot be realised: {error}") from None
     try:
         return LoadedPipeline(config, state)
     except BaseException:

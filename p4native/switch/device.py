@@ -79,7 +79,7 @@ class Device:
         self._pipeline: Pipeline | None = None
         self._ports: dict[int, str | None] = {}
         self._lock = threading.Lock()
-        self._users: Counter[Pipeline] = Counter()
+        self._users: Counter[Pipeline | None] = Counter()
         self._idle = threading.Condition()
         self._stopping = threading.Event()
         self._buffers = threading.local()
@@ -130,22 +130,20 @@ class Device:
         return self._pipeline
 
     @contextmanager
-    def _using(self) -> Iterator[Pipeline | None]:
-        """Keep the live pipeline from being freed while a waiter is inside it."""
+    def _using(self, *, device: bool = False) -> Iterator[Pipeline | None]:
+        """Keep the live pipeline, or the device alone, from being freed under a waiter."""
         with self._idle:
-            pipeline = self._pipeline
-            if pipeline is not None:
-                self._users[pipeline] += 1
+            pipeline = None if device else self._pipeline
+            self._users[pipeline] += 1
         try:
             yield pipeline
         finally:
             with self._idle:
-                if pipeline is not None:
-                    self._users[pipeline] -= 1
+                self._users[pipeline] -= 1
                 self._idle.notify_all()
 
-    def _drain(self, pipeline: Pipeline) -> None:
-        """Wait for the waiters to have left a pipeline that is not live; they were woken."""
+    def _drain(self, pipeline: Pipeline | None) -> None:
+        """Wait for those to have left who wait in a pipeline (or in the device); they were woken."""
         with self._idle:
             self._idle.wait_for(lambda: not self._users[pipeline])
             del self._users[pipeline]
@@ -227,6 +225,7 @@ class Device:
         if pipeline is not None:
             pipeline.wake()
         self._c.p4n_device_stop(device)
+        self._drain(None)
         if pipeline is not None:
             self._drain(pipeline)
         self._c.p4n_device_commit(device, None)
@@ -259,7 +258,7 @@ class Device:
         return self._pop(self._c.p4n_memory_wait, timeout, 1 << 20)
 
     def _pop(self, function: object, timeout: float, limit: int) -> list[tuple[int, bytes]]:
-        with self._using():
+        with self._using(device=True):
             if self._device is None:
                 return []
             buffer = self._buffer()

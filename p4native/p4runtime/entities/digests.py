@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from finsy.proto import p4r
@@ -56,7 +57,7 @@ def notification(loaded: LoadedPipeline, digest: Digest) -> p4r.DigestList | Non
         digest_id=bound.info.id,
         list_id=digest.list_id,
         data=[bound.codec.decode(record) for record in digest.records],
-        timestamp=digest.timestamp_ns,
+        timestamp=time.time_ns(),
     )
 
 

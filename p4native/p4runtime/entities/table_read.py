@@ -135,6 +135,7 @@ class TableQuery:
         request = self._request
         fill_entry(self._loaded, table, entry, out)
         if request.is_default_action:
+            out.ClearField("match")
             out.is_default_action = True
             out.is_const = table.info.const_default or table.info.profile is not None
         if request.HasField("counter_data") and table.info.counter is not None:

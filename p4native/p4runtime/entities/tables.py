@@ -250,11 +250,12 @@ def meter_value(
 
 def entry_record(table: BoundTable, op: Op, entry: Entry) -> bytes:
     """Return the record that writes an entry as it was read, direct resources included."""
+    keyed = op != Op.SET_DEFAULT
     return pack_op(
         op,
         table.index,
-        key=entry.key,
-        mask=entry.mask,
+        key=entry.key if keyed else b"",
+        mask=entry.mask if keyed else b"",
         prefix_len=entry.prefix_len,
         priority=entry.priority,
         action=entry.action,

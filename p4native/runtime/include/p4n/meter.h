@@ -1,5 +1,5 @@
 /* Token-bucket meters with BMv2's arithmetic: rates in units per microsecond, buckets that start
- * full, the lowest rate first; the first bucket that is short decides the colour. */
+ * full, the highest rate first; the first bucket that is short decides the colour. */
 #ifndef P4N_METER_H
 #define P4N_METER_H
 
