@@ -85,7 +85,7 @@ class Nic(Switch):
     def start(self, _controllers: list[Any]) -> None:
         """Start the switch process; ``wait_listening`` tells when it serves."""
         require_free_port(self.name, self.options.grpc_port)
-        command = [*switch_command(self.target), *self.options.arguments()]
+        command = [*switch_command(self.target), *self.options.arguments(self.target)]
         with self.output.open("ab") as output:
             try:
                 self.process = subprocess.Popen(

@@ -154,12 +154,13 @@ class SwitchOptions:
     thrift_port: int
     log: Path
 
-    def arguments(self) -> list[str]:
-        """Options in ``simple_switch_grpc``'s words."""
+    def arguments(self, target: str) -> list[str]:
+        """Options in ``simple_switch_grpc``'s words; only BMv2 has a thrift server to be placed."""
         words = ["--no-p4", "--device-id", str(self.device_id)]
         for port, interface in sorted(self.ports.items()):
             words += ["-i", f"{port}@{interface}"]
-        words += ["--thrift-port", str(self.thrift_port)]
-        words += ["--log-file", str(self.log), "--log-level", "warn", "--log-flush"]
+        words += ["--log-file", str(self.log), "--log-level", "warn"]
+        if target == "bmv2":
+            words += ["--log-flush", "--thrift-port", str(self.thrift_port)]
         words += ["--", "--grpc-server-addr", f"127.0.0.1:{self.grpc_port}"]
         return [*words, "--cpu-port", str(CPU_PORT), "--drop-port", str(DROP_PORT)]
