@@ -1,10 +1,12 @@
-"""What a bench is: cases measured in interleaved rounds, each giving named figures."""
+"""What a bench is: conditions, each measured on every plane in interleaved rounds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from topologies.lab import Lab
 
 Better = Literal["higher", "lower"]
 
@@ -20,7 +22,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Case:
-    """One cell of a bench: a plane (with engine) under one condition, e.g. 1,000 rules."""
+    """One cell of a bench: a plane under one condition, e.g. 1,000 rules."""
 
     bench: str
     plane: str
@@ -40,24 +42,43 @@ class Round:
     series: dict[str, Any] = field(default_factory=dict)
 
 
-Measure = Callable[[Case], Round]
+@dataclass(frozen=True)
+class Effort:
+    """How long and how often: seconds per measurement, rounds per case, migrations, rules."""
+
+    name: str
+    seconds: float
+    rounds: int
+    count: int
+    rules: tuple[int, ...]
+
+
+QUICK = Effort("quick", seconds=1, rounds=1, count=2, rules=(0, 1000))
+FULL = Effort("full", seconds=4, rounds=3, count=10, rules=(0, 100, 1000, 10000))
+
+Measure = Callable[[Lab, str, Effort], Round]
+"""(lab, condition, effort) -> one round. ControlError: the plane refuses the condition."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A named measurement: its figures, its cases in order, and how one case is measured."""
+    """A named measurement: its figures, its conditions, and how one of them is measured."""
 
     name: str
     title: str
     figures: tuple[Figure, ...]
-    conditions: tuple[str, ...]
-    measure: Callable[[Any, str, Mapping[str, float]], Round]
-    """(lab, condition, effort) -> Round; ``effort`` holds seconds and counts for this run."""
+    conditions: Callable[[Effort], tuple[str, ...]]
+    measure: Measure
 
-    def cases(self, planes: tuple[str, ...]) -> list[Case]:
+    def cases(self, planes: tuple[str, ...], effort: Effort) -> list[Case]:
         """Every case, planes innermost, so that neighbours in time are compared."""
         return [
             Case(self.name, plane, condition)
-            for condition in self.conditions or ("",)
+            for condition in self.conditions(effort)
             for plane in planes
         ]
+
+
+def fixed(*conditions: str) -> Callable[[Effort], tuple[str, ...]]:
+    """Conditions that do not depend on the effort."""
+    return lambda _: conditions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 from topologies.machine import Machine
 
 LISTEN_S = 5.0
+_GUEST = Path(__file__).with_name("guest.py")
 _IPERF_PORT = 5201
 _SOCKPERF_PORT = 11111
 
@@ -110,6 +112,78 @@ def _sockperf_log(text: str) -> list[float]:
     return [float(row.rpartition(",")[2]) for row in rows.splitlines() if "," in row]
 
 
+def tcp_series(client: Machine, server: Machine, seconds: float, interval: float) -> list[float]:
+    """TCP throughput in Gb/s, one value per interval."""
+    report = _iperf(client, server, seconds, "-i", str(interval))
+    return [float(part["sum"]["bits_per_second"]) / 1e9 for part in report["intervals"]]
+
+
+def received_pps(machine: Machine, seconds: float) -> float:
+    """Packets per second that arrive at a machine's interface."""
+    before, began = _received(machine), time.monotonic()
+    time.sleep(seconds)
+    return (_received(machine) - before) / (time.monotonic() - began)
+
+
+def _received(machine: Machine) -> int:
+    """Packets that eth0 of a machine has received."""
+    for line in Path(f"/proc/{machine.node.pid}/net/dev").read_text(encoding="ascii").splitlines():
+        name, _, numbers = line.partition(":")
+        if name.strip() == "eth0":
+            return int(numbers.split()[1])
+    raise TrafficError(f"{machine.name} has no eth0")
+
+
+class Guest:
+    """A program of bench/guest.py that runs in a VM."""
+
+    def __init__(self, machine: Machine, *words: str | float) -> None:
+        command = [sys.executable, str(_GUEST), *(str(word) for word in words)]
+        self._name = f"{machine.name}: {words[0]}"
+        self._process = machine.popen(command, stdin=subprocess.PIPE)
+
+    def wait_ready(self) -> None:
+        """Wait until a service listens."""
+        assert self._process.stdout is not None
+        if self._process.stdout.readline().strip() != "ready":
+            raise TrafficError(f"{self._name} did not start: {self._process.communicate()[1]}")
+
+    def result(self, timeout: float = 120) -> dict[str, Any]:
+        """Wait for its end; what it tells."""
+        output, errors = self._process.communicate(timeout=timeout)
+        try:
+            told: dict[str, Any] = json.loads(output.splitlines()[-1])
+        except (ValueError, IndexError):
+            raise TrafficError(f"{self._name} told nothing: {errors.strip()[-300:]}") from None
+        return told
+
+    def finish(self) -> dict[str, Any]:
+        """Close its standard input, by which a service ends; what it tells."""
+        return self.result()
+
+    def kill(self) -> None:
+        """End it if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+def guest(machine: Machine, *words: str | float) -> Guest:
+    """Start a program of bench/guest.py in a VM."""
+    return Guest(machine, *words)
+
+
+@contextmanager
+def guest_service(machine: Machine, *words: str | float) -> Iterator[Guest]:
+    """A service of bench/guest.py in a VM during the block."""
+    service = Guest(machine, *words)
+    try:
+        service.wait_ready()
+        yield service
+    finally:
+        service.kill()
+
+
 @contextmanager
 def flood(machine: Machine, frame: str) -> Iterator[None]:
     """Send frames made from a trafgen description as fast as one CPU can, during the block."""
@@ -135,5 +209,14 @@ def random_flows(source: Machine, destination: Machine) -> str:
     return (
         f"{{ eth(da={destination.mac}, sa={source.mac}) "
         f"ipv4(sa={source.ip}, da={destination.ip}, ttl=64) "
+        "udp(sp=drnd(), dp=drnd()) fill('x', 18) }"
+    )
+
+
+def random_headers(source: Machine, destination: Machine) -> str:
+    """A trafgen description: frames whose destination, ports, TTL and TOS are random."""
+    return (
+        f"{{ eth(da={destination.mac}, sa={source.mac}) "
+        f"ipv4(sa={source.ip}, da=drnd(), ttl=drnd(), tos=drnd()) "
         "udp(sp=drnd(), dp=drnd()) fill('x', 18) }"
     )

@@ -1,0 +1,83 @@
+"""``lab bench`` and ``make bench``: measure the planes side by side, and report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench import run as runner
+from bench.measure import FULL, QUICK, Case
+from bench.results import Results, ResultsError
+from bench.subjects import available, running
+from bench.suites import BENCHES
+from bench.tables import bench_table
+from control.errors import ControlError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+DEFAULT = Path("build/bench.json")
+
+
+@app.command()
+def measure(
+    names: Annotated[list[str] | None, typer.Argument(help=", ".join(BENCHES))] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="one short round of each")] = False,
+    planes: Annotated[str, typer.Option(help="comma-separated; default all")] = "",
+    output: Annotated[Path, typer.Option(help="results file")] = DEFAULT,
+    fresh: Annotated[bool, typer.Option("--fresh", help="forget earlier rounds")] = False,
+) -> None:
+    """Measure benches (default: all) on every plane that runs here; resumes an interrupted run."""
+    console = Console()
+    chosen = _chosen(names, BENCHES, "bench")
+    subjects, absent = available()
+    for name, reason in absent.items():
+        console.print(f"not measured: {name}: {reason}", highlight=False)
+    wanted = _chosen([p for p in planes.split(",") if p] or None, subjects, "plane")
+    effort = QUICK if quick else FULL
+    for warning in runner.warnings():
+        console.print(f"warning: {warning}", style="bold", highlight=False)
+    results = Results.open(output, runner.context(effort), fresh=fresh)
+    benches = {name: BENCHES[name] for name in chosen}
+    todo = len(runner.pending(list(benches.values()), tuple(wanted), effort, results))
+    with _bar(console) as bar, running(wanted) as labs:
+        task = bar.add_task("starting", total=todo)
+
+        def show(case: Case, left: int) -> None:
+            bar.update(task, description=case.key, completed=todo - left)
+
+        runner.run(benches, labs, effort, results, show)
+        bar.update(task, description="measured", completed=todo)
+    for bench in benches.values():
+        console.print(bench_table(bench, tuple(wanted), effort, results))
+    console.print(f"written to {output}", highlight=False)
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeElapsedColumn(), console=console)
+
+
+def _chosen(names: list[str] | None, known: Iterable[str], what: str) -> list[str]:
+    """The names given, or all. Raises ControlError for an unknown one."""
+    known_names = list(known)
+    for name in names or []:
+        if name not in known_names:
+            raise ControlError(f"there is no {what} {name!r}; known: {', '.join(known_names)}.")
+    return names or known_names
+
+
+def main() -> None:
+    """Entry point: errors in one paragraph, no traceback."""
+    try:
+        app()
+    except (ControlError, ResultsError) as error:
+        Console(stderr=True).print(f"error: {error}", style="red", highlight=False)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

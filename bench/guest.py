@@ -1,0 +1,150 @@
+"""Small programs that run inside VMs: probes with sequence numbers, short requests, connections.
+
+Only the standard library; each is started as ``python guest.py WORD ARGS`` in a VM's namespace and
+prints one JSON object when its time is over or its standard input closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import select
+import selectors
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+_PROBE = struct.Struct("!Qd")
+_REPLY = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_REQUEST = b"GET / HTTP/1.0\r\n\r\n"
+_TIMEOUT_S = 10.0
+
+
+def probe_send(address: str, port: int, rate: float, seconds: float) -> dict[str, Any]:
+    """Send ``rate`` numbered datagrams per second; tell how many."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect((address, port))
+        began, count = time.monotonic(), 0
+        while (now := time.monotonic()) - began < seconds:
+            due = began + count / rate
+            if now < due:
+                time.sleep(due - now)
+            with contextlib.suppress(OSError):
+                sender.send(_PROBE.pack(count, time.monotonic()))
+            count += 1
+    return {"sent": count}
+
+
+def probe_receive(port: int) -> dict[str, Any]:
+    """Receive probes until standard input closes; tell what came, how often, in what order."""
+    seen: set[int] = set()
+    duplicated = reordered = highest = 0
+    arrivals: list[float] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        receiver.bind(("", port))
+        print("ready", flush=True)
+        while sys.stdin not in (ready := select.select([receiver, sys.stdin], [], [])[0]):
+            if receiver in ready:
+                number, _ = _PROBE.unpack(receiver.recv(64))
+                arrivals.append(time.monotonic())
+                duplicated += number in seen
+                reordered += number < highest
+                highest = max(highest, number)
+                seen.add(number)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(arrivals)]
+    return {
+        "received": len(seen),
+        "duplicated": duplicated,
+        "reordered": reordered,
+        "longest_gap_ms": max(gaps, default=0.0) * 1e3,
+    }
+
+
+def serve(port: int) -> dict[str, Any]:
+    """Answer short requests, one per connection, until standard input closes."""
+    served = 0
+    selector = selectors.DefaultSelector()
+    with socket.create_server(("", port), backlog=4096) as listener:
+        listener.setblocking(False)
+        selector.register(listener, selectors.EVENT_READ)
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        print("ready", flush=True)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is sys.stdin:
+                    return {"served": served}
+                if key.fileobj is listener:
+                    _accept(listener, selector)
+                else:
+                    assert isinstance(key.fileobj, socket.socket)
+                    served += _answer(key.fileobj, selector)
+
+
+def _accept(listener: socket.socket, selector: selectors.BaseSelector) -> None:
+    """Take all connections that wait."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            client, _ = listener.accept()
+            client.setblocking(False)
+            selector.register(client, selectors.EVENT_READ)
+
+
+def _answer(client: socket.socket, selector: selectors.BaseSelector) -> int:
+    """Answer one request and close."""
+    selector.unregister(client)
+    with client, contextlib.suppress(OSError):
+        if client.recv(1024):
+            client.sendall(_REPLY)
+            return 1
+    return 0
+
+
+def request(address: str, port: int, rate: float, seconds: float) -> dict[str, Any]:
+    """Make short requests one after another, ``rate`` per second at most (0: unlimited)."""
+    done, broken, slowest = 0, 0, 0.0
+    began = time.monotonic()
+    while (now := time.monotonic()) - began < seconds:
+        if rate and now < (due := began + (done + broken) / rate):
+            time.sleep(due - now)
+        started = time.monotonic()
+        if _one_request(address, port):
+            done += 1
+        else:
+            broken += 1
+        slowest = max(slowest, time.monotonic() - started)
+    elapsed = time.monotonic() - began
+    return {"done": done, "broken": broken, "slowest_ms": slowest * 1e3, "per_s": done / elapsed}
+
+
+def _one_request(address: str, port: int) -> bool:
+    """Connect, ask, read the answer; whether all of it worked."""
+    try:
+        with socket.create_connection((address, port), timeout=_TIMEOUT_S) as stream:
+            stream.sendall(_REQUEST)
+            return stream.recv(1024).endswith(b"ok")
+    except OSError:
+        return False
+
+
+_WORDS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[type, ...]]] = {
+    "probe-send": (probe_send, (str, int, float, float)),
+    "probe-receive": (probe_receive, (int,)),
+    "serve": (serve, (int,)),
+    "request": (request, (str, int, float, float)),
+}
+
+
+def main(words: list[str]) -> None:
+    """Run one word with its arguments."""
+    function, kinds = _WORDS[words[0]]
+    arguments = [kind(text) for kind, text in zip(kinds, words[1:], strict=True)]
+    print(json.dumps(function(*arguments)), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,97 @@
+"""Runs benches: rounds interleaved over the planes, saved as they come, resumed if stopped."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bench.cpu import busy_share
+from bench.measure import Bench, Case, Effort, Round
+from bench.results import Results
+from bench.traffic import TrafficError
+from control.errors import ControlError
+from topologies.lab import Lab
+
+BUSY = 0.15
+Progress = Callable[[Case, int], None]
+
+
+def context(effort: Effort) -> dict[str, Any]:
+    """Machine and versions, as the results file records them."""
+    return {
+        "effort": effort.name,
+        "machine": f"{os.cpu_count()} cores, {_cpu_model()}, Linux {platform.release()}",
+        "python": platform.python_version(),
+        "open vswitch": _version(["ovs-vswitchd", "--version"]),
+        "bmv2": _version(["simple_switch_grpc", "--version"]),
+        "iperf3": _version(["iperf3", "--version"]),
+        "c compiler": _version(["cc", "--version"]),
+    }
+
+
+def warnings() -> list[str]:
+    """What makes the machine a bad place to measure at the moment."""
+    share = busy_share()
+    if share > BUSY:
+        return [
+            f"other programs use {share:.0%} of this machine; figures will be low and noisy. "
+            "End them, or quote ratios only."
+        ]
+    return []
+
+
+def pending(
+    benches: Sequence[Bench], planes: tuple[str, ...], effort: Effort, results: Results
+) -> list[Case]:
+    """Cases that lack rounds, one entry per missing round, round by round."""
+    return [
+        case
+        for number in range(effort.rounds)
+        for bench in benches
+        for case in bench.cases(planes, effort)
+        if results.count(case) <= number
+    ]
+
+
+def run(
+    benches: dict[str, Bench],
+    labs: dict[str, Lab],
+    effort: Effort,
+    results: Results,
+    progress: Progress,
+) -> None:
+    """Measure everything that is pending; each round is saved as it ends."""
+    todo = pending(list(benches.values()), tuple(labs), effort, results)
+    for left, case in zip(range(len(todo), 0, -1), todo, strict=True):
+        progress(case, left)
+        results.add(case, measure(benches[case.bench], labs[case.plane], case, effort))
+
+
+def measure(bench: Bench, lab: Lab, case: Case, effort: Effort) -> Round:
+    """One round of one case. What the plane refuses or cannot carry becomes a note, no figure."""
+    try:
+        return bench.measure(lab, case.condition, effort)
+    except ControlError as error:
+        return Round({}, {"refused": str(error)})
+    except (TrafficError, TimeoutError) as error:
+        return Round({}, {"failed": str(error)})
+
+
+def _cpu_model() -> str:
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _version(command: list[str]) -> str:
+    """First line of a program's version, or why there is none."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return "not installed"
+    return (result.stdout or result.stderr).strip().splitlines()[0]

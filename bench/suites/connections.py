@@ -1,0 +1,41 @@
+"""New connections per second through a stateful policy."""
+
+from __future__ import annotations
+
+from bench.measure import Bench, Effort, Figure, Round, fixed
+from bench.rules import applied, group, with_group
+from bench.suites.plain import pair
+from bench.traffic import guest, guest_service
+from topologies.lab import Lab
+
+_PORT = 8080
+_CLIENTS = 2
+
+
+def _connections(lab: Lab, condition: str, effort: Effort) -> Round:
+    client, server = pair(lab, "across")
+    state = lab.controller.state
+    if condition == "stateful policy":
+        free = {"max_new_connections": 0, "max_connections": 0}
+        vms = [vm.model_copy(update=free) for vm in state.vms]
+        state = state.model_copy(update={"vms": vms})
+        state = with_group(state, group(10, stateful=True), client.name, server.name)
+    with applied(lab, state), guest_service(server, "serve", _PORT):
+        words = ("request", server.ip, _PORT, 0, effort.seconds)
+        running = [guest(client, *words) for _ in range(_CLIENTS)]
+        results = [client_run.result() for client_run in running]
+    return Round(
+        {
+            "per_s": sum(result["per_s"] for result in results),
+            "broken": sum(result["broken"] for result in results),
+        }
+    )
+
+
+CONNECTIONS = Bench(
+    "connections",
+    "Short TCP connections, one request each",
+    (Figure("per_s", "connections/s"), Figure("broken", "connections", "lower")),
+    fixed("no policy", "stateful policy"),
+    _connections,
+)

@@ -1,0 +1,62 @@
+"""What a hostile VM takes from its neighbour on the same NIC."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from bench.measure import Bench, Effort, Figure, Round, fixed
+from bench.rules import applied, group, with_group
+from bench.stats import kept, percentile
+from bench.traffic import flood, random_flows, random_headers, rtt_us, tcp_series
+from topologies.lab import Lab
+from topologies.machine import Machine
+
+INTERVAL_S = 0.1
+_INJECTED = 500
+
+
+def _worst_case(lab: Lab, condition: str, effort: Effort) -> Round:
+    """vm1 talks to vm3; vm2, on vm1's NIC, attacks by sending to vm4, on vm3's."""
+    victim, peer, attacker, target = (lab.vm(name) for name in ("vm1", "vm3", "vm2", "vm4"))
+    state = lab.controller.state
+    if condition == "policy injection":
+        rules = group(_INJECTED, stateful=False, spread=True)
+        state = with_group(state, rules, attacker.name, target.name)
+    frame = random_flows(attacker, target)
+    if condition == "random headers":
+        frame = random_headers(attacker, target)
+    part = max(2.0, effort.seconds)
+    with applied(lab, state):
+        calm = percentile(rtt_us(victim, peer, effort.seconds), 99)
+        with flood(attacker, frame):
+            attacked = percentile(rtt_us(victim, peer, effort.seconds), 99)
+        storm = threading.Thread(target=_attack, args=(attacker, frame, part))
+        storm.start()
+        series = tcp_series(victim, peer, 3 * part, INTERVAL_S)
+        storm.join()
+    third = len(series) // 3
+    before = sum(series[2:third]) / max(1, third - 2)
+    during = sum(series[third + 2 : 2 * third]) / max(1, third - 2)
+    figures = {"kept": 100 * kept(during, before), "p99_calm": calm, "p99_attacked": attacked}
+    return Round(figures, {"gbps": series, "attack_s": [part, 2 * part]})
+
+
+def _attack(attacker: Machine, frame: str, part: float) -> None:
+    """Stay calm for one part of the timeline, attack during the second."""
+    time.sleep(part)
+    with flood(attacker, frame):
+        time.sleep(part)
+
+
+WORST_CASE = Bench(
+    "worst-case",
+    "A neighbour's service under attack",
+    (
+        Figure("kept", "% of TCP throughput kept"),
+        Figure("p99_calm", "µs", "lower"),
+        Figure("p99_attacked", "µs", "lower"),
+    ),
+    fixed("new flows", "random headers", "policy injection"),
+    _worst_case,
+)
