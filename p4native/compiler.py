@@ -49,7 +49,8 @@ class CompileResult:
         from finsy.proto.p4.config.v1.p4info_pb2 import P4Info
         from google.protobuf import text_format
 
-        return text_format.Parse(self.p4info_text, P4Info())
+        message: P4Info = text_format.Parse(self.p4info_text, P4Info())
+        return message
 
 
 def compile_program(

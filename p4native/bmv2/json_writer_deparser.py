@@ -79,10 +79,10 @@ def _checksum(
 ) -> None:
     condition, data, target, algorithm = s.args
     for item in data:
-        if isinstance(item, core.Expr) and not isinstance(item, core.Const):
-            if exprs.plain(item) is None:
-                context.error(f"computations are not supported in {s.op}", s.loc)
-                return
+        computed = isinstance(item, core.Expr) and not isinstance(item, core.Const)
+        if computed and exprs.plain(item) is None:
+            context.error(f"computations are not supported in {s.op}", s.loc)
+            return
     place = exprs.plain(target)
     if place is None:
         context.error(f"the checksum of {s.op} must be a field", s.loc)

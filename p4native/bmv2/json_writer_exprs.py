@@ -40,7 +40,7 @@ class ExprWriter:
         return {"type": "expression", "value": value}
 
     def plain(self, e: core.Expr) -> Json | None:
-        """A field, variable or action parameter as such (no bool conversion), None if `e` is none."""
+        """A field, variable or action parameter as such, bools unconverted; else None."""
         if isinstance(e, core.VarRef):
             if e.var.kind == "param":
                 return {"type": "runtime_data", "value": e.var.index}
@@ -88,9 +88,7 @@ class ExprWriter:
             return _operation("d2b", None, field)
         if isinstance(e, core.UnionValid):
             assert isinstance(e.union, core.Union)
-            return _operation(
-                "valid_union", None, {"type": "header_union", "value": e.union.name}
-            )
+            return _operation("valid_union", None, {"type": "header_union", "value": e.union.name})
         if isinstance(e, core.LastIndex):
             stack: Json = {"type": "header_stack", "value": e.stack.name}
             return _operation("last_stack_index", None, stack)

@@ -132,7 +132,9 @@ class ExternWriter:
     ) -> str:
         """Add a calculation; returns its name."""
         if algorithm not in _ALGORITHMS:
-            self.context.error(f"hash algorithm '{algorithm}' is not supported on this target", s.loc)
+            self.context.error(
+                f"hash algorithm '{algorithm}' is not supported on this target", s.loc
+            )
         inputs = [self._calculation_input(item) for item in data]
         if payload:
             inputs.append({"type": "payload", "value": None})
@@ -242,9 +244,7 @@ def _counter(context: Context, json: Json, instance: core.Instance) -> None:
 def _meter(context: Context, json: Json, instance: core.Instance) -> None:
     made: Json = {"name": instance.name, "id": context.next_id("meter_arrays")}
     made.update(context.source_info(instance.loc))
-    made.update(
-        is_direct=False, size=_size(instance), rate_count=2, type=instance.args.get("type")
-    )
+    made.update(is_direct=False, size=_size(instance), rate_count=2, type=instance.args.get("type"))
     json["meter_arrays"].append(made)
 
 
@@ -271,7 +271,9 @@ def _direct(context: Context, exprs: ExprWriter, json: Json, table: core.Table) 
     if meter is None:
         return
     if table.meter_target is None:
-        context.error(f"direct meter '{meter.name}' is never read by an action", meter.loc, "invalid")
+        context.error(
+            f"direct meter '{meter.name}' is never read by an action", meter.loc, "invalid"
+        )
         return
     made = {"name": meter.name, "id": context.next_id("meter_arrays")}
     made.update(context.source_info(meter.loc))

@@ -82,9 +82,7 @@ def _instance(name: str, number: int, type_name: str, *, metadata: bool) -> Json
 
 
 def _metadata_instances(context: Context, json: Json) -> None:
-    json["headers"].append(
-        _instance(SCALARS, context.next_id("headers"), SCALARS, metadata=True)
-    )
+    json["headers"].append(_instance(SCALARS, context.next_id("headers"), SCALARS, metadata=True))
     name = "standard_metadata"
     json["headers"].append(_instance(name, context.next_id("headers"), name, metadata=True))
     for var in context.program.variables:

@@ -84,10 +84,13 @@ class PipelineWriter:
     def _apply(self, s: core.Apply, behind: str | None) -> str | None:
         base: str | None
         if s.hit is not None or s.miss is not None:
-            base, following = None, {
-                "__HIT__": self._sequence(s.hit or [], behind),
-                "__MISS__": self._sequence(s.miss or [], behind),
-            }
+            base, following = (
+                None,
+                {
+                    "__HIT__": self._sequence(s.hit or [], behind),
+                    "__MISS__": self._sequence(s.miss or [], behind),
+                },
+            )
         elif s.cases is not None:
             base, following = behind, self._by_action(s, behind)
         else:
@@ -196,14 +199,10 @@ class PipelineWriter:
     # --- entries ---
 
     def _entry(self, table: core.Table, keys: list[core.Key], entry: core.Entry) -> Json:
-        values = [
-            v for v, k in zip(entry.keys, table.keys, strict=True) if k.match != "selector"
-        ]
+        values = [v for v, k in zip(entry.keys, table.keys, strict=True) if k.match != "selector"]
         return {
             **self.context.source_info(entry.loc),
-            "match_key": [
-                self._match(k, v, entry.loc) for k, v in zip(keys, values, strict=True)
-            ],
+            "match_key": [self._match(k, v, entry.loc) for k, v in zip(keys, values, strict=True)],
             "action_entry": {
                 "action_id": self.context.action_ids[entry.action],
                 "action_data": [hexstr(a) for a in entry.args],
@@ -235,4 +234,3 @@ class PipelineWriter:
         if mask != ((1 << length) - 1) << (width - length):
             self.context.error("an lpm key's mask must be a prefix", loc, "invalid")
         return length
-

@@ -35,7 +35,6 @@ from p4native.frontend.types import (
     ErrorType,
     NewType,
     StructType,
-    Type,
 )
 from p4native.midend import access, core
 from p4native.midend.elaborate.program import Elaborated
@@ -74,7 +73,8 @@ def p4info_text(p4info: P4Info) -> str:
     from google.protobuf import text_format
 
     head = "# proto-file: p4/config/v1/p4info.proto\n# proto-message: p4.config.v1.P4Info\n\n"
-    return head + text_format.MessageToString(p4info, as_utf8=False)
+    text: str = text_format.MessageToString(p4info, as_utf8=False)
+    return head + text
 
 
 class _Writer:
@@ -90,7 +90,7 @@ class _Writer:
         self.types = TypeSpecs(self.info, self.program.errors, reporter)
         self.digest_types = {d.name: d.type for d in elaborated.digests}
 
-    def write(self) -> Any:
+    def write(self) -> P4Info:
         """Collect all names, then fill the message."""
         self._collect()
         self.symbols.assign()
@@ -110,7 +110,8 @@ class _Writer:
                     self._instance(item)
         self._controller_headers()
         self._package()
-        return self.info
+        info: P4Info = self.info
+        return info
 
     # --- names ---
 
@@ -118,7 +119,9 @@ class _Writer:
         for value_set in self.program.parser.value_sets:
             self._add("value_set", value_set.name, value_set.annotations, value_set.loc)
         for instance in self._all_instances():
-            self._add(_KINDS.get(instance.kind, ""), instance.name, instance.annotations, instance.loc)
+            self._add(
+                _KINDS.get(instance.kind, ""), instance.name, instance.annotations, instance.loc
+            )
         for control in self.program.controls.values():
             for action in control.actions:
                 assert action.decl is not None
@@ -166,7 +169,9 @@ class _Writer:
             decl = action.decl
             assert decl is not None
             number = self.symbols.id("action", action.name)
-            if is_hidden(decl.annotations) or any(a.preamble.id == number for a in self.info.actions):
+            if is_hidden(decl.annotations) or any(
+                a.preamble.id == number for a in self.info.actions
+            ):
                 continue
             made = self.info.actions.add()
             self._preamble(made, "action", action.name, decl.annotations)
@@ -295,7 +300,10 @@ class _Writer:
             made.implementation_id = self.symbols.id("action_profile", profile.name)
             if profile.in_place:
                 self._profile(profile)
-        for direct, add in ((table.counter, self._direct_counter), (table.meter, self._direct_meter)):
+        for direct, add in (
+            (table.counter, self._direct_counter),
+            (table.meter, self._direct_meter),
+        ):
             if direct is not None:
                 made.direct_resource_ids.append(self.symbols.id(_KINDS[direct.kind], direct.name))
                 add(direct, made.preamble.id)
@@ -438,9 +446,10 @@ class _Writer:
 
     def _controller_decls(self) -> Iterator[ir.StructDecl]:
         for decl in self.elaborated.source.decls:
-            if isinstance(decl, ir.StructDecl) and decl.kind == "header":
-                if annotation(decl.annotations, "controller_header") is not None:
-                    yield decl
+            header = isinstance(decl, ir.StructDecl) and decl.kind == "header"
+            if header and annotation(decl.annotations, "controller_header") is not None:
+                assert isinstance(decl, ir.StructDecl)
+                yield decl
 
     def _controller_headers(self) -> None:
         for decl in self._controller_decls():
@@ -464,13 +473,13 @@ class _Writer:
             [f.loc if f is not None else decl.loc for f in declared],
             self.reporter,
         )
-        for (name, field_type), number, annotations in zip(fields, ids, notes, strict=True):
-            if is_hidden(annotations):
+        for (name, field_type), number, note in zip(fields, ids, notes, strict=True):
+            if is_hidden(note):
                 continue
             metadata = made.metadata.add()
             metadata.id = number
             metadata.name = name
-            add_annotations(metadata, annotations)
+            add_annotations(metadata, note)
             metadata.bitwidth = wire_width(field_type)
             self.types.touch()
             self.types.note(field_type)
@@ -492,7 +501,9 @@ class _Writer:
                 setattr(package, pair.name, pair.expr.text)
             else:
                 self.reporter.warning(
-                    "unknown", f"unknown key or value '{pair.name}' in @pkginfo", own.loc if own else main.loc
+                    "unknown",
+                    f"unknown key or value '{pair.name}' in @pkginfo",
+                    own.loc if own else main.loc,
                 )
         platform = annotation(main.annotations, "platform_property")
         for pair in platform.pairs if platform is not None else ():
@@ -522,7 +533,5 @@ def _is_function(s: core.Extern) -> bool:
 def _digest_names(control: core.Control) -> list[str]:
     """The digests of a control, in order."""
     return [
-        s.args[1]
-        for s in _statements(control)
-        if isinstance(s, core.Extern) and s.op == "digest"
+        s.args[1] for s in _statements(control) if isinstance(s, core.Extern) and s.op == "digest"
     ]

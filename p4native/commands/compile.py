@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from p4native.compiler import Dump
     from p4native.midend import core
 
 
@@ -18,7 +19,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("program", nargs="?", type=Path, help="the P4 program")
     parser.add_argument(
-        "-o", dest="folder", type=Path, metavar="DIR", help="write NAME.json, NAME.p4info.txtpb here"
+        "-o",
+        dest="folder",
+        type=Path,
+        metavar="DIR",
+        help="write NAME.json, NAME.p4info.txtpb here",
     )
     parser.add_argument("-I", dest="include", action="append", default=[], metavar="DIR")
     parser.add_argument("-D", dest="define", action="append", default=[], metavar="NAME[=V]")
@@ -82,7 +87,7 @@ def _list_passes() -> int:
     return 0
 
 
-def _dumper(wanted: str) -> object:
+def _dumper(wanted: str) -> Dump | None:
     from p4native.midend.passes import names
     from p4native.midend.printer import print_program
 

@@ -190,9 +190,7 @@ class _Propagation:
 
 
 def _position_bound(e: core.Expr) -> bool:
-    return any(
-        isinstance(p, (core.Lookahead, core.LastIndex)) for p in access.subexpressions(e)
-    )
+    return any(isinstance(p, (core.Lookahead, core.LastIndex)) for p in access.subexpressions(e))
 
 
 def _leaves(s: core.Block) -> bool:

@@ -36,7 +36,9 @@ def _replace(program: core.Program, key: core.Key) -> core.Expr:
     return temp
 
 
-def _body(body: list[core.Stmt], moved: dict[core.Table, list[tuple[core.Expr, core.Expr]]]) -> None:
+def _body(
+    body: list[core.Stmt], moved: dict[core.Table, list[tuple[core.Expr, core.Expr]]]
+) -> None:
     out: list[core.Stmt] = []
     for s in body:
         for inner in core.bodies(s):

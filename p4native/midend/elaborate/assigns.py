@@ -159,9 +159,7 @@ class Assigns:
             for member in storage.members.values():
                 self.work.emit(core.SetValid(member, False, loc))
         elif isinstance(storage, core.StackElement):
-            self.each_element(
-                storage, loc, lambda h: self.work.emit(core.SetValid(h, False, loc))
-            )
+            self.each_element(storage, loc, lambda h: self.work.emit(core.SetValid(h, False, loc)))
         elif isinstance(storage, core.Header):
             self.work.emit(core.SetValid(storage, False, loc))
 

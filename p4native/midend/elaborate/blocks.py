@@ -178,7 +178,9 @@ class Blocks:
             return value.value
         if isinstance(value, Text):
             return value.text
-        raise Unsupported("a constructor's argument must be a compile-time constant", a.loc, "expected")
+        raise Unsupported(
+            "a constructor's argument must be a compile-time constant", a.loc, "expected"
+        )
 
     def anonymous(self, frame: Frame) -> list[BlockInstance]:
         """The instances made by `C.apply()` in an instance."""
@@ -191,9 +193,7 @@ class Blocks:
         target = e.target
         receiver = e.receiver
         named = receiver.decl if isinstance(receiver, ir.Path) else None
-        if isinstance(receiver, ir.TypeName) or isinstance(
-            named, (ir.ControlDecl, ir.ParserDecl)
-        ):
+        if isinstance(receiver, ir.TypeName) or isinstance(named, (ir.ControlDecl, ir.ParserDecl)):
             assert isinstance(target, (ir.ControlDecl, ir.ParserDecl))
             return self._anonymous_instance(frame, target, e)
         assert receiver is not None

@@ -74,7 +74,9 @@ class Calls:
             return core.Slice(arg, value.hi, value.lo)
         return value
 
-    def evaluate_args(self, frame: Frame, args: Sequence[ir.Argument]) -> list[tuple[ir.Param, Value]]:
+    def evaluate_args(
+        self, frame: Frame, args: Sequence[ir.Argument]
+    ) -> list[tuple[ir.Param, Value]]:
         """Parameter and value (storage for out and inout) of each argument, in source order."""
         last_effect = max((i for i, a in enumerate(args) if has_effects(a.expr)), default=-1)
         found: list[tuple[ir.Param, Value]] = []

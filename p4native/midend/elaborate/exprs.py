@@ -56,7 +56,7 @@ class Exprs:
             ir.Binary: self._binary,
             ir.Ternary: self._ternary,
             ir.Cast: self._cast,
-            ir.Call: lambda f, e: self.work.calls.call(f, e),
+            ir.Call: self._call,
             ir.ListExpr: self._list,
             ir.StructExpr: self._struct,
             ir.InvalidHeader: self._invalid,
@@ -78,7 +78,9 @@ class Exprs:
         """The scalar value of `e`."""
         value = self.value(frame, e)
         if isinstance(value, TableResult):
-            raise Unsupported("the result of apply() must be used through hit, miss or action_run", e.loc)
+            raise Unsupported(
+                "the result of apply() must be used through hit, miss or action_run", e.loc
+            )
         if not isinstance(value, core.Expr):
             raise Unsupported("a scalar value is expected here", e.loc)
         return value
@@ -133,6 +135,9 @@ class Exprs:
         add("", fields)
         return HeaderValue(self.work.storage.header_type(t), flat)
 
+    def _call(self, frame: Frame, e: ir.Call) -> Value:
+        return self.work.calls.call(frame, e)
+
     def _path(self, frame: Frame, e: ir.Path) -> Value:
         decl = e.decl
         assert decl is not None
@@ -140,8 +145,7 @@ class Exprs:
         if found is not None:
             return found
         if isinstance(decl, ir.ConstDecl):
-            value = self.converted(self.value(frame, decl.init), frame.type(decl.type))
-            return value
+            return self.converted(self.value(frame, decl.init), frame.type(decl.type))
         return self.work.blocks.global_object(frame, decl, e.loc)
 
     def _member(self, frame: Frame, e: ir.Member) -> Value:
@@ -168,7 +172,9 @@ class Exprs:
     def _field(self, frame: Frame, place: HeaderPlace, name: str, e: ir.Member) -> Value:
         layout = core.place_type(place)
         if isinstance(place, core.StackEnd) and place.which == "next":
-            raise Unsupported("the next element of a stack is not initialized", e.loc, "uninitialized")
+            raise Unsupported(
+                "the next element of a stack is not initialized", e.loc, "uninitialized"
+            )
         if name in layout.fields:
             return core.Field(place, name)
         return Aggregate(
@@ -233,7 +239,7 @@ class Exprs:
         if isinstance(index, core.Const):
             if not 0 <= index.value < base.size:
                 raise Unsupported(
-                    f"index {index.value} is outside of stack '{base.name}' of {base.size} elements",
+                    f"index {index.value} is outside of stack '{base.name}' with size {base.size}",
                     e.index.loc,
                     "overlimit",
                 )
@@ -309,11 +315,12 @@ class Exprs:
             return fold.mux(cond, got[0], got[1])
         result = self.work.storage.make(frame.type(e.type), "tmp", "temp", e.loc)
         for body, value in zip(bodies, got, strict=True):
-            body.extend(
-                self.work.collect(lambda value=value: self.work.assigns.assign(result, value, e.loc))  # type: ignore[misc]
-            )
+            body.extend(self._assignment(result, value, e.loc))
         self.work.emit(core.If(cond, bodies[0], bodies[1], e.loc))
         return result
+
+    def _assignment(self, target: Value, value: Value, loc: Loc) -> list[core.Stmt]:
+        return self.work.collect(lambda: self.work.assigns.assign(target, value, loc))
 
     def _cast(self, frame: Frame, e: ir.Cast) -> Value:
         return self.converted(self.value(frame, e.expr), frame.type(e.type))
@@ -471,6 +478,8 @@ def _layout(value: Value) -> core.HeaderType | None:
 
 def _field_of(value: Value, name: str) -> core.Expr:
     if isinstance(value, HeaderValue):
-        return core.Const(0, value.type.fields[name]) if value.fields is None else value.fields[name]
+        return (
+            core.Const(0, value.type.fields[name]) if value.fields is None else value.fields[name]
+        )
     assert isinstance(value, _PLACES)
     return core.Field(value, name)

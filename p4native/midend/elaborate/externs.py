@@ -93,7 +93,9 @@ class Externs:
         shape = _FUNCTIONS.get(name)
         if shape is None:
             hint = f"; use {_REPLACED[name]}" if name in _REPLACED else ""
-            raise Unsupported(f"extern function '{name}' is not supported on this target{hint}", e.loc)
+            raise Unsupported(
+                f"extern function '{name}' is not supported on this target{hint}", e.loc
+            )
         self._operation(name, None, shape, self._named(frame, e), e.loc)
         return Void()
 
@@ -113,7 +115,9 @@ class Externs:
             value = named[name]
             if item[0] == "*":
                 if isinstance(value, core.Expr):
-                    raise Unsupported(f"argument '{name}' of {op} must be a structure", loc, "expected")
+                    raise Unsupported(
+                        f"argument '{name}' of {op} must be a structure", loc, "expected"
+                    )
                 args.append(list(self.fields(value, loc, whole_headers=True)))
             elif item[0] == "#":
                 args.append(_fixed(value, name, op, loc))
@@ -179,29 +183,14 @@ class Externs:
 
     def fields(self, value: Value, loc: Loc, *, whole_headers: bool) -> Iterator[Any]:
         """The scalars of a value in order; headers as one item each if `whole_headers`."""
-        if isinstance(value, core.Expr):
-            yield value
-        elif isinstance(value, Aggregate):
-            for item in value.fields.values():
-                yield from self.fields(item, loc, whole_headers=whole_headers)
-        elif isinstance(value, HeaderValue):
-            yield from (value.fields or {}).values()
-        elif isinstance(value, StackValue):
-            for item in value.items:
-                yield from self.fields(item, loc, whole_headers=whole_headers)
-        elif isinstance(value, core.Stack):
-            for element in value.elements:
-                yield from self.fields(element, loc, whole_headers=whole_headers)
-        elif isinstance(value, core.Union):
-            for member in value.members.values():
-                yield from self.fields(member, loc, whole_headers=whole_headers)
-        elif isinstance(value, core.Header) and whole_headers:
+        if isinstance(value, core.Expr) or (isinstance(value, core.Header) and whole_headers):
             yield value
         elif isinstance(value, _PLACES):
             for name in core.place_type(value).fields:
                 yield core.Field(value, name)
         else:
-            raise Unsupported("only fields, headers and structures of them can be listed here", loc)
+            for item in _components(value, loc):
+                yield from self.fields(item, loc, whole_headers=whole_headers)
 
     # --- methods ---
 
@@ -323,6 +312,21 @@ class Externs:
                 self._emit_value(item, loc)
         else:
             raise Unsupported("emit takes headers, stacks, unions or structs of them", loc)
+
+
+def _components(value: Value, loc: Loc) -> list[Value]:
+    """What a structured value consists of."""
+    if isinstance(value, Aggregate):
+        return list(value.fields.values())
+    if isinstance(value, HeaderValue):
+        return list((value.fields or {}).values())
+    if isinstance(value, StackValue):
+        return value.items
+    if isinstance(value, core.Stack):
+        return list(value.elements)
+    if isinstance(value, core.Union):
+        return list(value.members.values())
+    raise Unsupported("only fields, headers and structures of them can be listed here", loc)
 
 
 def _indexed(e: core.Expr) -> bool:

@@ -110,9 +110,7 @@ class Parsers:
         assert self._current is not None
         if not _applies_parser(stmt):
             current = self._current
-            current.body.extend(
-                self.work.collect(lambda: self.work.stmts.statement(frame, stmt))
-            )
+            current.body.extend(self.work.collect(lambda: self.work.stmts.statement(frame, stmt)))
         elif isinstance(stmt, ir.CallStmt):
             self._apply(frame, stmt.call)
         elif isinstance(stmt, ir.Block):
@@ -248,8 +246,4 @@ def _go(state: core.State, target: core.State | None, loc: Loc) -> None:
 
 
 def _applies_parser(stmt: ir.Statement) -> bool:
-    return any(
-        isinstance(n, ir.Call) and n.kind is ir.CallKind.PARSER_APPLY for n in walk(stmt)
-    )
-
-
+    return any(isinstance(n, ir.Call) and n.kind is ir.CallKind.PARSER_APPLY for n in walk(stmt))

@@ -126,14 +126,14 @@ def _instances(work: Work, main: ir.InstanceDecl) -> dict[str, BlockInstance]:
         work.block = name
         found[name] = _block_argument(work, e)
         if len(found[name].decl.params) != len(BLOCKS[name]):
-            raise Unsupported(f"'{name}' has not the parameters that V1Switch expects", e.loc, "model")
+            raise Unsupported(
+                f"'{name}' has not the parameters that V1Switch expects", e.loc, "model"
+            )
     return found
 
 
 def _block_argument(work: Work, e: ir.Expression) -> BlockInstance:
-    if isinstance(e, ir.ConstructorCall) and isinstance(
-        e.target, (ir.ControlDecl, ir.ParserDecl)
-    ):
+    if isinstance(e, ir.ConstructorCall) and isinstance(e.target, (ir.ControlDecl, ir.ParserDecl)):
         name = e.target.name
         return work.blocks.block_instance(work.blocks.root, e, name, False)
     value = work.exprs.value(work.blocks.root, e)
@@ -164,9 +164,7 @@ def _headers(work: Work, t: Type, param: ir.Param) -> Value:
             raise Unsupported(
                 f"field '{f.name}' of the headers is no header, stack or union", f.loc, "expected"
             )
-        fields[f.name] = work.storage.make(
-            field_type, f.external_name.lstrip("."), "header", f.loc
-        )
+        fields[f.name] = work.storage.make(field_type, f.external_name.lstrip("."), "header", f.loc)
     return Aggregate(fields)
 
 
@@ -277,5 +275,3 @@ def _collect(work: Work, instance: BlockInstance, control: core.Control) -> None
             control.order.append(value)
     for nested in work.blocks.anonymous(frame):
         _collect(work, nested, control)
-
-

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from p4native.frontend import ir
+from p4native.frontend.diagnostics import Loc
 from p4native.frontend.types import BOOL, ActionRunType
 from p4native.frontend.visitor import walk
 from p4native.midend import core, fold
+from p4native.midend.access import Cell, stmt_writes
+from p4native.midend.access import walk as walk_core
 from p4native.midend.elaborate.errors import Unsupported
 from p4native.midend.elaborate.scope import Frame
 from p4native.midend.elaborate.values import TableResult, Value
 from p4native.midend.elaborate.work import Work, has_effects
 
 UNROLL_LIMIT = 4096
+_COUNTER = Loc("<loop counter>", 0, 0)
 
 
 class _LoopTargets:
@@ -183,6 +187,8 @@ class Stmts:
             if case.body is not None:
                 groups.append((labels, case.body))
                 labels = []
+        if self.work.in_action:
+            raise Unsupported("switch statements are not supported in actions", s.loc)
         if isinstance(s.expr.type, ActionRunType):
             self._switch_action(frame, s, groups)
             return
@@ -247,7 +253,9 @@ class Stmts:
         loop.body = self.work.collect(build)
         self.work.emit(loop)
 
-    def _iteration(self, frame: Frame, body: ir.Statement, on_break: core.Block | core.Loop) -> None:
+    def _iteration(
+        self, frame: Frame, body: ir.Statement, on_break: core.Block | core.Loop
+    ) -> None:
         once = core.Block("iteration", [], body.loc)
         self._loops.append(_LoopTargets(on_break, once))
         once.body = self.work.collect(lambda: self.statement(frame, body))
@@ -280,7 +288,13 @@ class Stmts:
                 frame.values[decl] = current
         finally:
             frame.values[decl] = storage
+        mark = len(self.work.out)
         self._emit_unrolled(frame, decl, storage, values, current, s)
+        assert isinstance(storage, core.VarRef)
+        inside = self.work.out[mark]
+        if isinstance(inside, core.Block) and storage.var in set(_written_by_calls(inside)):
+            del self.work.out[mark:]
+            return False
         return True
 
     def _emit_unrolled(
@@ -292,11 +306,20 @@ class Stmts:
         final: Value,
         s: ir.For | ir.ForIn,
     ) -> None:
+        """Emit the body once per value.
+
+        Actions can see a variable declared outside of the loop, so that one is really assigned.
+        """
         outer = core.Block("for", [], s.loc)
+        private = isinstance(s, ir.ForIn) or isinstance(s.init[0], ir.DeclStmt)
 
         def build() -> None:
             for value in values:
-                frame.values[decl] = value
+                if private:
+                    frame.values[decl] = value
+                else:
+                    assert isinstance(storage, core.Expr)
+                    self.work.assign(storage, value, _COUNTER)
                 self._iteration(frame, s.body, outer)
             frame.values[decl] = storage
 
@@ -360,10 +383,9 @@ class Stmts:
         low = self.work.exprs.scalar(frame, s.collection.left)
         high = self.work.exprs.scalar(frame, s.collection.right)
         if isinstance(low, core.Const) and isinstance(high, core.Const):
-            if high.value - low.value < UNROLL_LIMIT and not _assigns(s.body, decl):
-                values = [
-                    fold.const(v, storage.type) for v in range(low.value, high.value + 1)
-                ]
+            short = high.value - low.value < UNROLL_LIMIT
+            if short and not _assigns(s.body, decl):
+                values = [fold.const(v, storage.type) for v in range(low.value, high.value + 1)]
                 final = values[-1] if values else core.Const(0, storage.type)
                 self._emit_unrolled(frame, decl, storage, values, final, s)
                 return
@@ -407,6 +429,13 @@ class Stmts:
         self.work.emit(core.Leave(target.block, s.loc))
 
 
+def _written_by_calls(block: core.Block) -> Iterator[Cell]:
+    """The cells written inside an unrolled loop, besides its own counting."""
+    for s in walk_core(block.body):
+        if s.loc is not _COUNTER:
+            yield from stmt_writes(s)
+
+
 def _assigns(body: ir.Node, decl: ir.Decl) -> bool:
     """Whether `body` assigns to a variable or passes it as out or inout argument."""
     for node in walk(body):
@@ -420,6 +449,3 @@ def _assigns(body: ir.Node, decl: ir.Decl) -> bool:
         if isinstance(written, ir.Path) and written.decl is decl:
             return True
     return False
-
-
-

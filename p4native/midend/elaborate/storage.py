@@ -83,7 +83,9 @@ class Storage:
             elif isinstance(inner, StructType) and inner.kind == "struct":
                 self._flatten(inner, f"{prefix}{name}.", out)
             else:
-                raise Unsupported(f"header field '{prefix}{name}' has type {field_type}", t.decl.loc)
+                raise Unsupported(
+                    f"header field '{prefix}{name}' has type {field_type}", t.decl.loc
+                )
 
     def union_type(self, t: StructType) -> core.UnionType:
         """The layout of a header union."""
@@ -164,8 +166,10 @@ class Storage:
         if components is not None:
             return Aggregate({f: self.zero(ft) for f, ft in components.items()})
         if isinstance(t, StructType):
-            return InvalidUnion() if t.kind == "header_union" else HeaderValue(
-                self.header_type(t), None
+            return (
+                InvalidUnion()
+                if t.kind == "header_union"
+                else HeaderValue(self.header_type(t), None)
             )
         raise Unsupported(f"no default value for type {t}", Loc("<none>", 0, 0))
 
@@ -194,7 +198,7 @@ def bind_types(t: Type, bind: dict[ir.TypeParam, Type]) -> Type:
         return t
     while True:
         new = substitute(t, bind)
-        if new == t or isinstance(new, TypeVar) and new.decl not in bind:
+        if new == t or (isinstance(new, TypeVar) and new.decl not in bind):
             return new
         t = new
 

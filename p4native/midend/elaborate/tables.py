@@ -147,12 +147,12 @@ class Tables:
             action = self._referenced(owner, ref, lowered)
             lowered.variants.setdefault(ref.action, []).append(action)
             lowered.table.actions.append(core.ActionRef(action, ref.annotations))
-        if decl.default_action is None and self.no_action is not None:
-            if not any(ref.action is self.no_action for ref in decl.actions):
-                action = self.action(self.work.blocks.owner(owner, self.no_action), self.no_action)
-                only = ir.Annotation("defaultonly", "none", loc=decl.loc)
-                lowered.table.actions.append(core.ActionRef(action, [only]))
-                lowered.variants[self.no_action] = [action]
+        nothing = self.no_action
+        if decl.default_action is None and nothing is not None and nothing not in lowered.variants:
+            action = self.action(self.work.blocks.owner(owner, nothing), nothing)
+            only = ir.Annotation("defaultonly", "none", loc=decl.loc)
+            lowered.table.actions.append(core.ActionRef(action, [only]))
+            lowered.variants[nothing] = [action]
 
     def _referenced(self, owner: Frame, ref: ir.ActionRef, lowered: _Lowered) -> core.Action:
         decl = ref.action
@@ -169,8 +169,8 @@ class Tables:
             return
         assert isinstance(target, ir.ActionDecl)
         found = lowered.variants.get(target)
-        table.default = found[0] if found else self.action(
-            self.work.blocks.owner(owner, target), target
+        table.default = (
+            found[0] if found else self.action(self.work.blocks.owner(owner, target), target)
         )
         table.default_const = decl.default_const
         if call is not None:
@@ -218,9 +218,7 @@ class Tables:
     def _new_action(self, owner: Frame | None, decl: ir.ActionDecl) -> core.Action:
         name = decl.external_name
         full = owner.named(name) if owner is not None else name.lstrip(".")
-        return core.Action(
-            full, [], [], decl.loc, decl=decl, block=self.work.block, owner=owner
-        )
+        return core.Action(full, [], [], decl.loc, decl=decl, block=self.work.block, owner=owner)
 
     def _specialized(self, caller: Frame, owner: Frame | None, call: ir.Call) -> core.Action:
         """A copy of an action with the data-plane arguments of an action list bound."""
@@ -337,6 +335,10 @@ class Tables:
         for p in priorities:
             current = p if p is not None else current + (-delta if largest else delta)
             known.append(current)
+        if min(known) < 0:
+            raise Unsupported(
+                f"the priorities of table '{decl.name}' fall below 0", decl.loc, "overlimit"
+            )
         order = sorted(range(len(known)), key=lambda i: -known[i] if largest else known[i])
         for rank, i in enumerate(order):
             table.entries[i].priority = rank + 1
@@ -367,7 +369,9 @@ class Tables:
         else:
             found = self.work.exprs.value(owner, prop.expr)
             if not isinstance(found, core.Instance):
-                raise Unsupported(f"property '{name}' must be an extern object", prop.loc, "expected")
+                raise Unsupported(
+                    f"property '{name}' must be an extern object", prop.loc, "expected"
+                )
             instance = found
         if instance.kind not in kinds:
             raise Unsupported(
@@ -398,5 +402,3 @@ def _annotated_name(element: ir.KeyElement) -> str | None:
     if a is not None and a.exprs and isinstance(a.exprs[0], ir.StringLit):
         return a.exprs[0].text
     return None
-
-

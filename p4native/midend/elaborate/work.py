@@ -99,12 +99,13 @@ class Work:
 
 
 def has_effects(e: ir.Expression) -> bool:
-    """Whether evaluating `e` may change storage: it calls something with results besides its value."""
+    """Whether evaluating `e` may change storage, by a call with other results than its value."""
     if e.value is not None or isinstance(e, (ir.Path, ir.IntLit, ir.BoolLit)):
         return False
     return any(isinstance(n, ir.Call) and _call_writes(n) for n in walk(e))
 
 
+_PURE_EXTERNS = frozenset({"lookahead", "static_assert"})
 _PURE_BUILTINS = frozenset(
     {"isValid", "minSizeInBits", "minSizeInBytes", "maxSizeInBits", "maxSizeInBytes"}
 )
@@ -113,9 +114,9 @@ _PURE_BUILTINS = frozenset(
 def _call_writes(call: ir.Call) -> bool:
     if call.kind is ir.CallKind.BUILTIN:
         return call.builtin not in _PURE_BUILTINS
-    if call.kind in (ir.CallKind.FUNCTION, ir.CallKind.EXTERN_FUNCTION, ir.CallKind.EXTERN_METHOD):
-        if call.kind is not ir.CallKind.FUNCTION and call.target is not None:
-            if call.target.name in ("lookahead", "static_assert"):
-                return False
-        return any(a.param is not None and a.param.direction in ("out", "inout") for a in call.args)
-    return True
+    externs = (ir.CallKind.EXTERN_FUNCTION, ir.CallKind.EXTERN_METHOD)
+    if call.kind not in (*externs, ir.CallKind.FUNCTION):
+        return True
+    if call.kind in externs and call.target is not None and call.target.name in _PURE_EXTERNS:
+        return False
+    return any(a.param is not None and a.param.direction in ("out", "inout") for a in call.args)
