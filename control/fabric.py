@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import finsy
 from finsy.proto import p4r
@@ -40,6 +40,19 @@ class Endpoint:
     device_id: int
 
 
+class Companion(Protocol):
+    """Somebody who programs tables of his own beside the fabric, such as connections."""
+
+    async def session(self, nic: Nic) -> None:
+        """A session with a NIC has begun, and the NIC is programmed."""
+
+    async def changed(self) -> None:
+        """The desired state has changed, and all NICs are programmed."""
+
+    async def stop(self) -> None:
+        """The fabric stops."""
+
+
 class Fabric:
     """Owns one session task per NIC and the desired state. Implements ``Plane``.
 
@@ -62,6 +75,7 @@ class Fabric:
         self._entries: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._handlers: dict[int, list[PacketHandler]] = {}
+        self.companions: list[Companion] = []
 
     @property
     def state(self) -> DesiredState:
@@ -99,6 +113,8 @@ class Fabric:
 
     async def stop(self) -> None:
         """End all sessions and wait for their tasks."""
+        for companion in self.companions:
+            await companion.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -132,6 +148,8 @@ class Fabric:
             await self._program(nic)
         task = asyncio.create_task(self._take_packets(nic), name=f"packets {nic.name}")
         nic.at_end_of_session(task.cancel)
+        for companion in self.companions:
+            await companion.session(nic)
 
     # desired state
 
@@ -153,6 +171,8 @@ class Fabric:
                 await self.program()
                 raise
             self.save()
+            for companion in self.companions:
+                await companion.changed()
 
     def move(self, vm: str, server: str, vf: int) -> None:
         """Note in the desired state that a VM runs elsewhere, and save it; writes no entries."""

@@ -273,6 +273,20 @@ class Nic:
         except P4ClientError as error:
             raise _translate(self.name, "write", error) from error
 
+    async def write_each(self, updates: Sequence[p4r.Update]) -> list[str]:
+        """Write updates that are independent; per update "" or the code it was refused with."""
+        switch = self._require()
+        codes = [""] * len(updates)
+        for start in range(0, len(updates), BATCH):
+            try:
+                await switch.write(updates[start : start + BATCH])
+            except P4ClientError as error:
+                if not error.details:
+                    raise _translate(self.name, "write", error) from error
+                for number, detail in error.details.items():
+                    codes[start + number] = detail.canonical_code.name
+        return codes
+
     async def packet_out(self, payload: bytes, **metadata: int) -> None:
         """Send a packet through the NIC; ``metadata`` are the packet-out header's fields."""
         switch = self._require()

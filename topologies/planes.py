@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from control.connections.service import ConnectionService
 from control.events import EventBus
 from control.fabric import Endpoint, Fabric
 from control.migration.attempt import Attempt
@@ -82,10 +83,19 @@ class P4Plane(PlaneKit):
             raise LabError(f"the plane {self.name} needs a P4 program")
         fabric = _fabric(parts, parts.program)
         hypervisor, store = parts.hypervisor, parts.store
+        connections = ConnectionService(fabric)
+        fabric.companions.append(connections)
 
         def begin(record: Record, progress: Progress | None) -> Attempt:
             site = Site(fabric, record.vm)
-            return Attempt(record, site, store=store, hypervisor=hypervisor, progress=progress)
+            return Attempt(
+                record,
+                site,
+                store=store,
+                hypervisor=hypervisor,
+                movers=(connections.manager,),
+                progress=progress,
+            )
 
         migrations = MigrationManager(fabric, store, begin)
         return Controller(fabric, hypervisor, store, migrations, parts.about)

@@ -1,0 +1,151 @@
+"""Connects the connection manager to the fabric: packet-ins, digests, idle entries, restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import finsy
+from finsy.proto import p4r
+
+from control.connections.choice import PortPool
+from control.connections.decide import Decider, Punt
+from control.connections.manager import Change, ConnectionManager
+from control.fabric import Fabric
+from control.nic import Nic
+from control.policy.entries import Entry
+from control.policy.reasons import PuntReason
+
+DIGEST = "closing_connection_t"
+DIGEST_FIELDS = ("zone", "src", "dst", "src_port", "dst_port", "flags")
+MATCH_FIELDS = ("zone", "src", "dst", "protocol", "src_port", "dst_port")
+REASONS = (
+    PuntReason.NEW_CONNECTION,
+    PuntReason.BALANCE,
+    PuntReason.NAT,
+    PuntReason.RELATED,
+)  # fmt: skip
+_KINDS = {
+    "insert": p4r.Update.INSERT,
+    "modify": p4r.Update.MODIFY,
+    "delete": p4r.Update.DELETE,
+}
+
+
+class ConnectionService:
+    """The manager of all connections of one fabric; a companion of the fabric."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        self._fabric = fabric
+        self._pools: dict[str, PortPool] = {}
+        self._decider: Decider | None = None
+        self._decided_for: tuple[object, object] = (None, None)
+        self.unhealthy: frozenset[str] = frozenset()
+        self.manager = ConnectionManager(self, self.decider, self._pools)
+        self._handlers = contextlib.ExitStack()
+        self._served: set[str] = set()
+
+    def decider(self) -> Decider:
+        """The decider for the present state, placements and health."""
+        present = (self._fabric.state, (dict(self._fabric.placements), self.unhealthy))
+        if self._decider is None or present != self._decided_for:
+            everyone = [place for places in self._fabric.placements.values() for place in places]
+            state = self._fabric.state
+            self._decider = Decider(state, everyone, self._pools, self.unhealthy)
+            self._decided_for = present
+        return self._decider
+
+    # companion of the fabric
+
+    async def session(self, nic: Nic) -> None:
+        """A NIC is programmed: take its notices, and give a restarted one its connections."""
+        if not self._served:
+            self._begin()
+        if nic.name in self._served:
+            await self.manager.restore(nic.name)
+        else:
+            await self._forget_strangers(nic)
+        self._served.add(nic.name)
+        for notices in (self._take_digests(nic), self._take_idle(nic)):
+            task = asyncio.create_task(notices, name=f"connections {nic.name}")
+            nic.at_end_of_session(task.cancel)
+
+    async def changed(self) -> None:
+        """The rules have changed: connections that they deny end."""
+        await self.manager.recheck()
+
+    async def stop(self) -> None:
+        """End the tasks; connections stay in the NICs."""
+        self._handlers.close()
+        await self.manager.stop()
+
+    def _begin(self) -> None:
+        for reason in REASONS:
+            self._handlers.enter_context(self._fabric.on_packet(reason, self._on_packet))
+        self.manager.start()
+
+    async def _forget_strangers(self, nic: Nic) -> None:
+        """Remove connections of an earlier controller: their next packets bring them back."""
+        changes: list[p4r.Update] = []
+        for table in ("connection_v4_table", "connection_v6_table"):
+            if table not in nic.encoder.table_ids:
+                continue
+            query = p4r.Entity()
+            query.table_entry.table_id = nic.encoder.table_ids[table]
+            for entity in await nic.read([query]):
+                update = p4r.Update(type=p4r.Update.DELETE)
+                update.entity.table_entry.table_id = entity.table_entry.table_id
+                update.entity.table_entry.match.extend(entity.table_entry.match)
+                changes.append(update)
+        await nic.write_each(changes)
+
+    async def _on_packet(self, nic: str, packet: finsy.P4PacketIn) -> None:
+        self.manager.offer(
+            Punt(
+                nic,
+                int(packet["reason"]),
+                int(packet["ingress_port"]),
+                int(packet["network"]),
+                int(packet["destination_port"]),
+                packet.payload,
+            )
+        )
+
+    async def _take_digests(self, nic: Nic) -> None:
+        async for records in nic.digests(DIGEST):
+            for record in records:
+                await self.manager.closed_by(nic.name, [int(record[f]) for f in DIGEST_FIELDS])
+
+    async def _take_idle(self, nic: Nic) -> None:
+        async for entry in nic.idle_timeouts():
+            match: Any = entry.match
+            values = tuple((name, int(match[name])) for name in MATCH_FIELDS)
+            await self.manager.idle(nic.name, (entry.table_id, values, 0))
+
+    # switchboard of the manager
+
+    async def write_each(self, nic: str, changes: Sequence[Change]) -> list[str]:
+        """See ``Switchboard``."""
+        session = self._fabric.nic(nic)
+        encode = session.encoder.entry
+        return await session.write_each(
+            [p4r.Update(type=_KINDS[kind], entity=encode(entry)) for kind, entry in changes]
+        )
+
+    async def resume(self, nic: str, frames: Sequence[tuple[bytes, int, int, int]]) -> None:
+        """See ``Switchboard``."""
+        session = self._fabric.nic(nic)
+        for frame, mode, port, network in frames:
+            await session.packet_out(frame, mode=mode, port=port, network=network)
+
+    async def idle_s(self, nic: str, entry: Entry) -> float | None:
+        """See ``Switchboard``."""
+        session = self._fabric.nic(nic)
+        query = session.encoder.entry(entry)
+        query.table_entry.ClearField("action")
+        query.table_entry.time_since_last_hit.SetInParent()
+        for entity in await session.read([query]):
+            return float(entity.table_entry.time_since_last_hit.elapsed_ns) / 1e9
+        return None
