@@ -210,7 +210,7 @@ class ExpressionReader:
         names = self.names
         match kind:
             case "field":
-                return self.field(value)
+                return self._any_field(value)
             case "hexstr":
                 return m.Const(value.hex())
             case "bool":
@@ -224,8 +224,7 @@ class ExpressionReader:
             case "header_union_stack":
                 return m.UnionStackRef(names.union_stack(value))
             case "stack_field":
-                stack = names.stack(value.index(0))
-                return m.StackField(stack, field_of(value.index(1), stack.type))
+                return self._stack_field(value)
             case "union_stack_field":
                 return self._union_stack_field(value)
             case "lookahead":
@@ -235,6 +234,26 @@ class ExpressionReader:
                     names.register(value.index(0)), self.expression(value.index(1))
                 )
         raise node["type"].error(f"unknown value type '{kind}'")
+
+    def _any_field(self, value: Node) -> m.Expr:
+        """A field of a named header, or of one that an expression picks from a stack."""
+        if not isinstance(value.index(0).value, dict):
+            return self.field(value)
+        header = self._operation(value.index(0))
+        htype = m.header_type_of(header)
+        if htype is None:
+            raise value.index(0).error("expected an expression that denotes a header")
+        field = field_of(value.index(1), htype)
+        number = htype.fields.index(field) if field in htype.fields else len(htype.fields)
+        return m.Op("access_field", header, None, index=number)
+
+    def _stack_field(self, value: Node) -> m.Expr:
+        stack = self.names.stack(value.index(0))
+        if value.index(1).value == "last" and stack.type.field("last") is None:
+            whole = m.StackRef(stack)
+            last = m.Op("last_stack_index", None, whole)
+            return m.Op("dereference_header_stack", whole, last)
+        return m.StackField(stack, field_of(value.index(1), stack.type))
 
     def _union_stack_field(self, value: Node) -> m.UnionStackField:
         stack = self.names.union_stack(value.index(0))

@@ -216,6 +216,20 @@ class Vector(Expr):
     items: tuple[Expr, ...]
 
 
+def header_type_of(e: Expr | None) -> HeaderType | None:
+    """The type of the header that an expression denotes; None when it denotes none."""
+    match e:
+        case HeaderRef():
+            return e.header.type
+        case Op(op="dereference_header_stack", left=StackRef(stack=stack)):
+            return stack.type
+        case Op(op="access_union_header", left=UnionRef(union=union), index=index):
+            return union.headers[index].type
+        case Op(op="access_union_header", left=Op(left=UnionStackRef(stack=unions)), index=index):
+            return unions.unions[0].headers[index].type
+    return None
+
+
 # --- stateful objects ----------------------------------------------------------------------------
 
 

@@ -181,11 +181,22 @@ class _TableReader:
             header = self.exprs.names.header(target)
             label = header.name if name is None else name.str()
             return m.Key(label, kind, m.HeaderRef(header), 1)
+        if isinstance(target.value, dict):
+            return self._computed_key(node, kind, target)
         ref = self.exprs.field(target)
         label = f"{ref.header.name}.{ref.field.name}" if name is None else name.str()
         if ref.field.varbit:
             raise target.error("a variable-length field cannot be matched on")
         return m.Key(label, kind, ref, ref.field.width, None if mask is None else mask.hex())
+
+    def _computed_key(self, node: Node, kind: m.MatchKind, target: Node) -> m.Key:
+        """A key that p4c leaves as an expression: a field of a stack element picked at run time."""
+        e = self.exprs.expression(target)
+        htype = m.header_type_of(e.left) if isinstance(e, m.Op) else None
+        if not isinstance(e, m.Op) or e.op != "access_field" or htype is None:
+            raise target.error("expected a field as the target of a key")
+        width = htype.fields[e.index].width if e.index < len(htype.fields) else 1
+        return m.Key(node["name"].str(), kind, e, width)
 
     def _call(self, action: Node, data: Node) -> m.ActionCall:
         action_id = action.int()

@@ -123,8 +123,8 @@ def _field(node: Node) -> m.Field:
     if width.value == "*":
         return m.Field(node.index(0).str(), 0, signed, saturating, varbit=True)
     bits = width.int()
-    if bits < 1:
-        raise width.error(f"field width {bits}, expected at least 1 bit")
+    if bits < 0:
+        raise width.error(f"field width {bits}, expected 0 or more bits")
     return m.Field(node.index(0).str(), bits, signed, saturating)
 
 

@@ -44,6 +44,8 @@ class WordGen:
 
     def _place(self, slot: Slot, parts: list[list[str]]) -> None:
         """Adds the slot's bits to every word that it overlaps."""
+        if slot.width == 0:
+            return
         end_bit = (slot.offset + byte_width(slot.width)) * 8
         place = self._place_of(slot.expr)
         whole = None

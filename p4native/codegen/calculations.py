@@ -212,6 +212,8 @@ def _merge(pieces: list[Piece]) -> list[Piece]:
     """Joins pieces that follow each other in the same bytes."""
     merged: list[Piece] = []
     for piece in pieces:
+        if not piece.width and not piece.varlen:
+            continue
         last = merged[-1] if merged else None
         joins = (
             last is not None

@@ -154,15 +154,9 @@ class ExprGen:
 
     def header_type(self, e: m.Expr) -> m.HeaderType:
         """The type of the header that `e` denotes."""
-        match e:
-            case m.HeaderRef():
-                return e.header.type
-            case m.Op(left=m.StackRef(stack=stack)):
-                return stack.type
-            case m.Op(left=m.UnionRef(union=union), index=index):
-                return union.headers[index].type
-            case m.Op(left=m.Op(left=m.UnionStackRef(stack=unions)), index=index):
-                return unions.unions[0].headers[index].type
+        htype = m.header_type_of(e)
+        if htype is not None:
+            return htype
         raise self.fail(f"{type(e).__name__} does not denote a header")
 
     def _element(self, stack: m.Stack, index: m.Expr) -> str:
@@ -274,6 +268,8 @@ class ExprGen:
         lo, hi = signed(place.width) if place.signed else unsigned(place.width or 1)
         if place.kind == "const":
             return Val(u64(int(place.code)), "u64", 0, 1)
+        if place.width == 0 and place.kind != "varbit":
+            return self.const(0)
         if place.kind == "valid":
             return Val(f"(uint64_t)p4n_is_valid(p, {place.code})", "u64", 0, 1)
         if place.kind == "varbit":

@@ -112,4 +112,8 @@ def expr_width(expr: m.Expr) -> int:
             return expr.width
         case m.HeaderRef():
             return expr.header.type.fixed_bits
+        case m.Op(op="access_field"):
+            htype = m.header_type_of(expr.left)
+            if htype is not None:
+                return htype.fields[expr.index].width if expr.index < len(htype.fields) else 1
     raise ValueError(f"{type(expr).__name__} has no width of its own")

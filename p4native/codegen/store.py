@@ -26,6 +26,8 @@ class StoreGen:
         if place.kind == "varbit":
             self.assign_varbit(place, self.exprs.place(value))
             return
+        if place.width == 0:
+            return
         if self._copy_bytes(place, value):
             return
         if place.saturating:
@@ -36,6 +38,8 @@ class StoreGen:
 
     def put(self, place: Place, v: Val) -> None:
         """Stores a value's low bits."""
+        if place.width == 0:
+            return
         if place.kind == "valid":
             # BMv2 lets $valid$ be written, but nothing looks at it afterwards.
             self.out.line(f"(void)({v.code});")
