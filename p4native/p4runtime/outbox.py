@@ -34,8 +34,7 @@ class Outbox:
         self._ready = threading.Condition()
         self._closed = False
         self._failure: P4RuntimeError | None = None
-        self.sent: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter()
+        self._stats: Counter[str] = Counter()
 
     def send(self, message: p4r.StreamMessageResponse) -> None:
         """Queue `message`, or count it as dropped; never blocks."""
@@ -43,7 +42,7 @@ class Outbox:
         size = message.ByteSize()
         with self._ready:
             if self._closed:
-                self.dropped[kind] += 1
+                self._stats[f"stream_dropped_{kind}"] += 1
             elif self._fits(kind, size):
                 self._queue.append(message)
                 self._bytes += size
@@ -52,17 +51,17 @@ class Outbox:
             elif kind == "arbitration":
                 self._close(resource_exhausted("client does not read its arbitration updates"))
             else:
-                self.dropped[kind] += 1
+                self._stats[f"stream_dropped_{kind}"] += 1
 
     def close(self, failure: P4RuntimeError | None = None) -> None:
         """End the iteration once the queue is empty; `failure` ends it at once, by raising."""
         with self._ready:
             self._close(failure)
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing more will be queued."""
-        return self._closed
+    def stats(self) -> dict[str, int]:
+        """Return the numbers of messages sent and dropped, by kind."""
+        with self._ready:
+            return dict(self._stats)
 
     def __iter__(self) -> Iterator[p4r.StreamMessageResponse]:
         """Yield messages as they come, until closed."""
@@ -77,7 +76,7 @@ class Outbox:
                 kind = message.WhichOneof("update") or "other"
                 self._bytes -= message.ByteSize()
                 self._waiting[kind] -= 1
-                self.sent[kind] += 1
+                self._stats[f"stream_sent_{kind}"] += 1
             yield message
 
     def _fits(self, kind: str, size: int) -> bool:

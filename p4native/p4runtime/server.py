@@ -54,11 +54,7 @@ class ServerHandle:
 
     def stats(self) -> dict[str, int]:
         """Return counters of stream messages sent and dropped, and of streams open now."""
-        totals: Counter[str] = Counter({"streams": self._service.stream_count()})
-        for kind, count in self._service.stream_sent.items():
-            totals[f"stream_sent_{kind}"] += count
-        for kind, count in self._service.stream_dropped.items():
-            totals[f"stream_dropped_{kind}"] += count
+        totals = Counter(self._service.stats())
         for target in self._targets:
             totals.update(target.stats())
         return dict(totals)

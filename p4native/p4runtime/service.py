@@ -57,10 +57,9 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
     def __init__(self, targets: Mapping[int, Target]) -> None:
         """Serve `targets`, by device id."""
         self._targets = targets
-        self._streams = 0
+        self._sessions: set[StreamSession] = set()
+        self._ended: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self.stream_sent: Counter[str] = Counter()
-        self.stream_dropped: Counter[str] = Counter()
 
     @_translated
     def Capabilities(
@@ -130,9 +129,14 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
         except P4RuntimeError as error:
             context.abort(grpc_code(error.code), error.message)
 
-    def stream_count(self) -> int:
-        """Return the number of streams being served."""
-        return self._streams
+    def stats(self) -> dict[str, int]:
+        """Return stream messages sent and dropped by kind since the start, and streams open now."""
+        with self._lock:
+            totals = Counter(self._ended)
+            totals["streams"] = len(self._sessions)
+            for session in self._sessions:
+                totals.update(session.outbox.stats())
+        return dict(totals)
 
     def _admit(self, session: StreamSession, context: grpc.ServicerContext) -> bool:
         """Count the stream in; its end, however it comes, counts it out and closes it."""
@@ -141,14 +145,13 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
             session.outbox.close()
             session.end()
             with self._lock:
-                self._streams -= 1
-                self.stream_sent.update(session.outbox.sent)
-                self.stream_dropped.update(session.outbox.dropped)
+                self._sessions.discard(session)
+                self._ended.update(session.outbox.stats())
 
         with self._lock:
-            if self._streams >= MAX_STREAMS:
+            if len(self._sessions) >= MAX_STREAMS:
                 return False
-            self._streams += 1
+            self._sessions.add(session)
         if not context.add_callback(ended):
             ended()
         return True

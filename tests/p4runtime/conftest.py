@@ -107,5 +107,3 @@ def lab(switch: Switch, client: Client, entities: Program) -> Iterator[Lab]:
     yield found
     for other in found.others:
         other.close()
-
-

@@ -50,7 +50,10 @@ class NativeSwitch:
             self.device.add_port(port)
         self.device.start()
         self.server: ServerHandle = serve(
-            {1: self.device}, "127.0.0.1:0", tls=tls, cpu_port=CPU_PORT  # type: ignore[arg-type]
+            {1: self.device},
+            "127.0.0.1:0",
+            tls=tls,
+            cpu_port=CPU_PORT,  # type: ignore[arg-type]
         )
         self.address = f"127.0.0.1:{self.server.port}"
         self._waiting: list[tuple[int, bytes]] = []
@@ -127,9 +130,7 @@ class Bmv2Switch:
 
     def _make_port(self, port: int) -> None:
         near, far = self._name(port), f"{self._prefix}h{port}"
-        subprocess.run(
-            ["ip", "link", "add", near, "type", "veth", "peer", "name", far], check=True
-        )
+        subprocess.run(["ip", "link", "add", near, "type", "veth", "peer", "name", far], check=True)
         for name in (near, far):
             subprocess.run(["sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1"], check=True)
             subprocess.run(["ip", "link", "set", name, "up"], check=True)

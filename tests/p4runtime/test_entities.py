@@ -163,7 +163,7 @@ def test_watch_port_takes_a_member_out(lab: Lab) -> None:
 def test_one_shot_reads_back_as_written_and_forwards(lab: Lab) -> None:
     build = lab.build
     actions = [build.action("forward", port=2), build.action("forward_marked", port=3, mark=9)]
-    entry = build.entry("selector_table", {"key": 1}, build.one_shot(*zip(actions, (1, 2))))
+    entry = build.entry("selector_table", {"key": 1}, build.one_shot((actions[0], 1), (actions[1], 2)))
     wanted = build.entry("selector_table")
     lab.client.insert(entry)
     assert lab.client.read(wanted) == [entry]

@@ -102,7 +102,9 @@ def test_slow_reader_stalls_neither_packets_nor_others(lab: Lab) -> None:
         lab.build.entry("exact_table", {"dst": 2, "port": 1}, lab.build.action("forward", port=2))
     )
     deaf = lab.another()
-    call = deaf.stub.StreamChannel(iter([arbitration(lab.client.election_id + 1)]))
+    requests: queue.Queue[p4r.StreamMessageRequest | None] = queue.Queue()
+    requests.put(arbitration(lab.client.election_id + 1))
+    call = deaf.stub.StreamChannel(iter(requests.get, None))
     assert next(call).arbitration.status.code == 0
     server = lab.switch.server  # type: ignore[attr-defined]
     before = dropped(server)
@@ -116,6 +118,7 @@ def test_slow_reader_stalls_neither_packets_nor_others(lab: Lab) -> None:
     lab.switch.send(1, probe(dst=2))
     assert lab.switch.receive()[0] == 2
     assert len(lab.client.read(lab.build.counter("port_counter", None))) == 16
+    requests.put(None)
     call.cancel()
 
 
@@ -134,9 +137,7 @@ def dropped(server: object) -> int:
 
 
 def learn(lab: Lab) -> p4r.Entity:
-    return lab.build.entry(
-        "ternary_table", {"port": 1}, lab.build.action("learn"), priority=1
-    )
+    return lab.build.entry("ternary_table", {"port": 1}, lab.build.action("learn"), priority=1)
 
 
 def learned(digest: p4r.DigestList) -> list[tuple[bytes, bytes]]:

@@ -9,7 +9,7 @@ import pytest
 from finsy.proto import p4r
 
 from .builder import DELETE, INSERT, MODIFY, multicast, probe
-from .client import code_of, update_codes, uint128
+from .client import code_of, uint128, update_codes
 from .conftest import Lab
 
 
@@ -320,7 +320,9 @@ def test_metadata_has_a_limit_per_entry(lab: Lab) -> None:
 
 def test_unknown_atomicity_is_invalid(lab: Lab) -> None:
     request = p4r.WriteRequest(
-        device_id=1, election_id=uint128(lab.client.election_id), atomicity=9  # type: ignore[arg-type]
+        device_id=1,
+        election_id=uint128(lab.client.election_id),
+        atomicity=9,  # type: ignore[arg-type]
     )
     with pytest.raises(grpc.RpcError) as caught:
         lab.client.stub.Write(request)

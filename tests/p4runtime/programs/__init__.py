@@ -21,9 +21,7 @@ class Program:
 
     def config(self, cookie: int | None = None) -> p4r.ForwardingPipelineConfig:
         """The config to push."""
-        config = p4r.ForwardingPipelineConfig(
-            p4info=self.info, p4_device_config=self.device_config
-        )
+        config = p4r.ForwardingPipelineConfig(p4info=self.info, p4_device_config=self.device_config)
         if cookie is not None:
             config.cookie.cookie = cookie
         return config
