@@ -95,8 +95,12 @@ def p4info_difference(reference: p4i.P4Info, native: p4i.P4Info) -> str | None:
 
 
 def _by_port(outputs: list[tuple[int, bytes]]) -> dict[int, list[bytes]]:
+    """Packets of each port, sorted: copies of one packet come in any order.
+
+    Where the order matters the script says so.
+    """
     ports: dict[int, list[bytes]] = {}
-    for port, data in outputs:
+    for port, data in sorted(outputs):
         ports.setdefault(port, []).append(data)
     return ports
 
