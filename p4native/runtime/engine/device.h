@@ -25,6 +25,7 @@ struct p4n_port {
 	_Atomic bool up;
 	_Atomic bool forced_down;
 	uint32_t thread; /* that reads it */
+	_Atomic uint32_t mtu; /* bytes behind the Ethernet header */
 	struct p4n_port_stats stats;
 	struct p4n_capture *in, *out; /* NULL: not captured */
 };
@@ -112,6 +113,7 @@ uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port,
 void p4n_socket_write(struct p4n_thread_io *io, struct p4n_port *port, struct p4n_packet **pkts,
 		      uint32_t n);
 bool p4n_link_up(const char *name);
+uint32_t p4n_link_mtu(const char *name);
 
 /* --- capture.c: pcap --- */
 struct p4n_capture *p4n_capture_open(const char *folder, const char *port, const char *direction);
@@ -124,11 +126,15 @@ bool p4n_needs_completion(const struct p4n_instance *inst);
 /* Completes a partial checksum in place and clears the mark; false when the frame is malformed. */
 bool p4n_complete_checksum(struct p4n_packet *pkt);
 typedef void (*p4n_emit_fn)(void *ctx, struct p4n_packet *segment);
-/* Cuts a super-frame into complete frames, each handed to emit; frees pkt. */
-bool p4n_segment(struct p4n_thread *th, struct p4n_packet *pkt, p4n_emit_fn emit, void *ctx);
+/* Cuts a super-frame into complete frames that fit the MTU, each handed to emit; frees pkt. */
+bool p4n_segment(struct p4n_thread *th, struct p4n_packet *pkt, uint32_t mtu, p4n_emit_fn emit,
+		 void *ctx);
 /* After the pipeline: makes the offload state agree with the headers as they are now. */
 enum p4n_fix { P4N_FIX_NONE, P4N_FIX_SEGMENT, P4N_FIX_DROP };
 enum p4n_fix p4n_fix_offload(struct p4n_packet *pkt);
+/* Lets the kernel, or p4n_segment(), cut a complete TCP or UDP frame that exceeds the MTU: what a
+ * super-frame is after a detour through the controller. */
+enum p4n_fix p4n_fix_oversize(struct p4n_packet *pkt, uint32_t mtu);
 
 /* --- thread.c --- */
 void p4n_thread_adopt(struct p4n_thread_io *io, struct p4n_instance *inst);

@@ -42,6 +42,7 @@ static bool refresh(struct p4n_port *port)
 	if (ifindex && ifindex != port->ifindex)
 		p4n_socket_rebind(port, ifindex);
 	up = ifindex && p4n_link_up(port->name);
+	atomic_store(&port->mtu, p4n_link_mtu(port->name));
 	return atomic_exchange(&port->up, up) != up;
 }
 

@@ -11,6 +11,8 @@
 #define IP6_BYTES 40u
 #define UDP_BYTES 8u
 #define TCP_MIN 20u
+#define VXLAN_BYTES 8u
+#define VXLAN_PORT 4789u
 #define GSO_UDP_L4 5u /* VIRTIO_NET_HDR_GSO_UDP_L4, missing from older kernel headers */
 
 static inline uint16_t get16(const uint8_t *p)
@@ -114,17 +116,25 @@ static bool locate(const struct p4n_packet *pkt, struct where *w)
 	return w->l4_bytes >= least && w->l4 + w->l4_bytes <= pkt->len;
 }
 
-/* Skips Ethernet and its tags; 0 when that is not an IP frame. */
-static uint32_t outer_l3(const struct p4n_packet *pkt)
+/* Skips the Ethernet header at `from` and its tags; 0 when no IP header follows. */
+static uint32_t ip_after_ethernet(const struct p4n_packet *pkt, uint32_t from)
 {
-	uint32_t at = 2 * ETH_ALEN;
-	uint16_t type = get16(pkt->data + at);
+	uint32_t at = from + 2 * ETH_ALEN;
+	uint16_t type;
 
+	if (at + 2 > pkt->len)
+		return 0;
+	type = get16(pkt->data + at);
 	while ((type == ETH_P_8021Q || type == ETH_P_8021AD) && at + 6 <= pkt->len) {
 		at += 4;
 		type = get16(pkt->data + at);
 	}
 	return type == ETH_P_IP || type == ETH_P_IPV6 ? at + 2 : 0;
+}
+
+static uint32_t outer_l3(const struct p4n_packet *pkt)
+{
+	return ip_after_ethernet(pkt, 0);
 }
 
 /* --- partial checksums ------------------------------------------------------------------------- */
@@ -196,6 +206,60 @@ enum p4n_fix p4n_fix_offload(struct p4n_packet *pkt)
 	if (!pkt->vnet.gso_type)
 		return P4N_FIX_NONE;
 	return outer_l3(pkt) == w.l3 ? P4N_FIX_NONE : P4N_FIX_SEGMENT;
+}
+
+/* The TCP or UDP header behind the IP header at l3; 0 without one, or in a fragment. */
+static uint32_t l4_after(const struct p4n_packet *pkt, uint32_t l3)
+{
+	const uint8_t *ip = pkt->data + l3;
+
+	if (!l3 || l3 + IP6_BYTES + UDP_BYTES > pkt->len)
+		return 0;
+	if (ip[0] >> 4 == 6)
+		return is_l4(ip[6]) ? l3 + IP6_BYTES : 0;
+	return is_l4(ip[9]) && !(get16(ip + 6) & 0x3fff) ? l3 + (ip[0] & 15u) * 4 : 0;
+}
+
+static bool is_vxlan(const struct p4n_packet *pkt, uint32_t l3, uint32_t l4)
+{
+	uint8_t protocol = pkt->data[l3 + (pkt->data[l3] >> 4 == 6 ? 6 : 9)];
+
+	return protocol == IPPROTO_UDP && l4 + UDP_BYTES + VXLAN_BYTES <= pkt->len &&
+	       get16(pkt->data + l4 + 2) == VXLAN_PORT;
+}
+
+/* The L4 header whose payload can be cut: the inner one of a tunnelled frame. */
+static uint32_t find_l4(const struct p4n_packet *pkt, uint32_t l3)
+{
+	uint32_t l4 = l4_after(pkt, l3);
+
+	if (!l4 || !is_vxlan(pkt, l3, l4))
+		return l4;
+	return l4_after(pkt, ip_after_ethernet(pkt, l4 + UDP_BYTES + VXLAN_BYTES));
+}
+
+enum p4n_fix p4n_fix_oversize(struct p4n_packet *pkt, uint32_t mtu)
+{
+	uint32_t l3 = outer_l3(pkt), l4 = find_l4(pkt, l3), headers;
+	struct where w;
+
+	pkt->vnet = (struct p4n_vnet){.csum_start = (uint16_t)l4};
+	if (!l4 || !locate(pkt, &w) || w.l4 + w.l4_bytes - l3 + 64 > mtu) {
+		pkt->vnet.csum_start = 0;
+		return P4N_FIX_NONE; /* the kernel refuses it, and that is counted */
+	}
+	headers = w.l4 + w.l4_bytes;
+	pkt->vnet = (struct p4n_vnet){
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = w.protocol == IPPROTO_UDP ? GSO_UDP_L4
+			    : w.v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4,
+		.hdr_len = (uint16_t)headers,
+		.gso_size = (uint16_t)(mtu - (headers - l3)),
+		.csum_start = (uint16_t)w.l4,
+		.csum_offset = w.protocol == IPPROTO_TCP ? 16 : 6,
+	};
+	refresh_pseudo(pkt, &w);
+	return l3 == w.l3 ? P4N_FIX_NONE : P4N_FIX_SEGMENT;
 }
 
 /* --- segmentation ------------------------------------------------------------------------------ */
@@ -315,20 +379,33 @@ static bool segmentable(const struct p4n_packet *pkt, struct cut *c)
 	return type == GSO_UDP_L4;
 }
 
-bool p4n_segment(struct p4n_thread *th, struct p4n_packet *pkt, p4n_emit_fn emit, void *ctx)
+/* Payload bytes per segment: the sender's choice, or less where tunnel headers need the room. */
+static uint32_t segment_bytes(const struct p4n_packet *pkt, const struct cut *c, uint32_t mtu)
+{
+	uint32_t around = c->headers - (outer_l3(pkt) ? outer_l3(pkt) : ETH_HLEN);
+
+	if (mtu < around + 64 || around + pkt->vnet.gso_size <= mtu)
+		return pkt->vnet.gso_size;
+	return mtu - around;
+}
+
+bool p4n_segment(struct p4n_thread *th, struct p4n_packet *pkt, uint32_t mtu, p4n_emit_fn emit,
+		 void *ctx)
 {
 	struct cut c = {0};
+	uint32_t most;
 
 	if (!segmentable(pkt, &c))
 		return false;
 	c.headers = c.w.l4 + c.w.l4_bytes;
 	c.payload = pkt->len - c.headers;
+	most = segment_bytes(pkt, &c, mtu);
 	do {
 		struct p4n_packet *s;
 
 		c.bytes = c.payload - c.offset;
-		if (c.bytes > pkt->vnet.gso_size)
-			c.bytes = pkt->vnet.gso_size;
+		if (c.bytes > most)
+			c.bytes = most;
 		c.last = c.offset + c.bytes == c.payload;
 		s = make_segment(th, pkt, &c);
 		if (!s)

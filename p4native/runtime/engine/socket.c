@@ -66,6 +66,7 @@ int p4n_socket_open(struct p4n_port *port)
 	}
 	port->fd = fd;
 	atomic_store(&port->up, p4n_link_up(port->name));
+	atomic_store(&port->mtu, p4n_link_mtu(port->name));
 	return 0;
 }
 
@@ -75,26 +76,39 @@ void p4n_socket_rebind(struct p4n_port *port, int ifindex)
 		port->ifindex = ifindex;
 }
 
-bool p4n_link_up(const char *name)
+static bool query(const char *name, unsigned long request, struct ifreq *req)
 {
-	struct ifreq req = {0};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool up;
+	bool ok;
 
 	if (fd < 0)
 		return false;
-	memcpy(req.ifr_name, name, strnlen(name, IFNAMSIZ - 1));
-	up = !ioctl(fd, SIOCGIFFLAGS, &req) && (req.ifr_flags & IFF_UP) &&
-	     (req.ifr_flags & IFF_RUNNING);
+	memset(req, 0, sizeof(*req));
+	memcpy(req->ifr_name, name, strnlen(name, IFNAMSIZ - 1));
+	ok = !ioctl(fd, request, req);
 	close(fd);
-	return up;
+	return ok;
+}
+
+bool p4n_link_up(const char *name)
+{
+	struct ifreq req;
+
+	return query(name, SIOCGIFFLAGS, &req) && (req.ifr_flags & IFF_UP) &&
+	       (req.ifr_flags & IFF_RUNNING);
+}
+
+uint32_t p4n_link_mtu(const char *name)
+{
+	struct ifreq req;
+
+	return query(name, SIOCGIFMTU, &req) ? (uint32_t)req.ifr_mtu : ETH_DATA_LEN;
 }
 
 /* --- reading ----------------------------------------------------------------------------------- */
 
 struct control {
-	struct cmsghdr head;
-	struct tpacket_auxdata aux;
+	uint8_t bytes[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
 } __attribute__((aligned(8)));
 
 static const struct tpacket_auxdata *auxdata(struct msghdr *msg)

@@ -7,6 +7,7 @@
 #include "device.h"
 
 #define EVENTS 64
+#define ETHERNET_ROOM 18u /* header and one VLAN tag, which the MTU does not count */
 
 P4N_EXPORT uint64_t p4n_now_us(const struct p4n_thread *th)
 {
@@ -78,21 +79,20 @@ static void enqueue_segment(void *ctx, struct p4n_packet *pkt)
 }
 
 /* A port that Python reads. */
-static void to_queue(void *ctx, struct p4n_packet *pkt)
+static void to_queue(struct p4n_thread_io *io, struct p4n_port *port, struct p4n_packet *pkt)
 {
-	struct tx_target *t = ctx;
-	struct p4n_queue *q = t->port->kind == P4N_PORT_CPU ? &t->io->dev->packet_in
-							    : &t->io->dev->memory_out;
+	struct p4n_device *dev = io->dev;
+	struct p4n_queue *q = port->kind == P4N_PORT_CPU ? &dev->packet_in : &dev->memory_out;
 
-	if (t->port->out)
-		p4n_capture_write(t->port->out, pkt);
-	if (p4n_queue_push(q, t->port->number, pkt->data, pkt->len)) {
-		p4n_stat_add(&t->port->stats.tx_packets, 1);
-		p4n_stat_add(&t->port->stats.tx_bytes, pkt->len);
+	if (port->out)
+		p4n_capture_write(port->out, pkt);
+	if (p4n_queue_push(q, port->number, pkt->data, pkt->len)) {
+		p4n_stat_add(&port->stats.tx_packets, 1);
+		p4n_stat_add(&port->stats.tx_bytes, pkt->len);
 	} else {
-		p4n_stat_add(&t->port->stats.tx_dropped, 1);
+		p4n_stat_add(&port->stats.tx_dropped, 1);
 	}
-	p4n_packet_free(&t->io->th, pkt);
+	p4n_packet_free(&io->th, pkt);
 }
 
 static bool offloaded(const struct p4n_packet *pkt)
@@ -100,28 +100,32 @@ static bool offloaded(const struct p4n_packet *pkt)
 	return pkt->vnet.flags & 1 || pkt->vnet.gso_type;
 }
 
-/* A frame that leaves something open is completed where that cannot be passed on. */
+/* Frames that leave something open, or exceed the MTU, are completed or cut where need be. */
 static void finish(struct p4n_thread_io *io, struct p4n_port *port, struct p4n_packet *pkt)
 {
-	p4n_emit_fn emit = port->kind == P4N_PORT_PACKET ? enqueue_segment : to_queue;
+	uint32_t mtu = atomic_load_explicit(&port->mtu, memory_order_relaxed);
 	struct tx_target target = {io, port};
-	enum p4n_fix fix = p4n_fix_offload(pkt);
+	enum p4n_fix fix = offloaded(pkt) ? p4n_fix_offload(pkt) : p4n_fix_oversize(pkt, mtu);
 
-	if (fix == P4N_FIX_NONE && port->kind != P4N_PORT_PACKET)
-		fix = pkt->vnet.gso_type ? P4N_FIX_SEGMENT
-		      : p4n_complete_checksum(pkt) ? P4N_FIX_NONE : P4N_FIX_DROP;
 	if (fix == P4N_FIX_SEGMENT) {
 		p4n_stat_add(&port->stats.tx_segmented, 1);
-		if (p4n_segment(&io->th, pkt, emit, &target))
+		if (p4n_segment(&io->th, pkt, mtu, enqueue_segment, &target))
 			return;
 		fix = P4N_FIX_DROP;
 	}
 	if (fix == P4N_FIX_NONE) {
-		emit(&target, pkt);
+		enqueue(io, port, pkt);
 		return;
 	}
 	p4n_stat_add(&port->stats.tx_dropped, 1);
 	p4n_drop(&io->th, pkt, P4N_DROP_MALFORMED);
+}
+
+/* Python gets frames whole, super-frames too, with a checksum over all of it. */
+static void finish_for_python(struct p4n_port *port, struct p4n_packet *pkt)
+{
+	if (p4n_fix_offload(pkt) != P4N_FIX_DROP && p4n_complete_checksum(pkt))
+		p4n_stat_add(&port->stats.tx_checksummed, 1);
 }
 
 P4N_EXPORT void p4n_tx(struct p4n_thread *th, uint32_t number, struct p4n_packet *pkt)
@@ -131,14 +135,14 @@ P4N_EXPORT void p4n_tx(struct p4n_thread *th, uint32_t number, struct p4n_packet
 
 	if (__builtin_expect(!port, 0)) {
 		p4n_drop(th, pkt, P4N_DROP_NO_PORT);
-	} else if (__builtin_expect(offloaded(pkt), 0)) {
+	} else if (__builtin_expect(port->kind != P4N_PORT_PACKET, 0)) {
+		if (offloaded(pkt))
+			finish_for_python(port, pkt);
+		to_queue(io, port, pkt);
+	} else if (__builtin_expect(offloaded(pkt) || pkt->len > port->mtu + ETHERNET_ROOM, 0)) {
 		finish(io, port, pkt);
-	} else if (__builtin_expect(port->kind == P4N_PORT_PACKET, 1)) {
-		enqueue(io, port, pkt);
 	} else {
-		struct tx_target target = {io, port};
-
-		to_queue(&target, pkt);
+		enqueue(io, port, pkt);
 	}
 }
 
@@ -205,7 +209,7 @@ static bool complete(struct p4n_thread_io *io, struct p4n_packet *pkt)
 	if (!io->inst || !p4n_needs_completion(io->inst))
 		return true;
 	if (pkt->vnet.gso_type) {
-		if (!p4n_segment(&io->th, pkt, run_segment, io))
+		if (!p4n_segment(&io->th, pkt, UINT16_MAX, run_segment, io))
 			p4n_drop(&io->th, pkt, P4N_DROP_MALFORMED);
 		return false;
 	}

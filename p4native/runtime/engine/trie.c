@@ -51,11 +51,6 @@ static inline uint32_t n_children(const struct p4n_node *n)
 	return (uint32_t)__builtin_popcount(n->children);
 }
 
-static inline uint32_t n_leaves(const struct p4n_node *n)
-{
-	return (uint32_t)__builtin_popcount(n->leaves);
-}
-
 static inline void *load(const struct p4n_node *n, uint32_t i)
 {
 	return atomic_load_explicit((void *_Atomic *)(uintptr_t)&n->ptr[i], memory_order_acquire);
