@@ -2,19 +2,20 @@
 TOPO ?= two_servers
 TARGET ?= auto
 P4C ?= auto
+PLANE ?= hybrid
 NIC ?= nic1
 ARGS ?=
 
 PY := .venv/bin/python
-LAB = $(PY) -m topologies --topo $(TOPO) --target $(TARGET) --p4c $(P4C) $(ARGS)
-export TARGET P4C
+LAB = $(PY) -m topologies --topo $(TOPO) --target $(TARGET) --p4c $(P4C) --plane $(PLANE) $(ARGS)
+export TARGET P4C PLANE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test check format shell clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  variables: TOPO=$(TOPO) TARGET=auto|native|bmv2 P4C=auto|p4c|native NIC=$(NIC)"
+	@echo "  variables: TOPO=$(TOPO) TARGET=auto|native|bmv2 P4C=auto|p4c|native PLANE=$(PLANE) NIC=$(NIC)"
 
 setup: ## install what is missing (Debian packages, .venv); at once when nothing is
 	@./scripts/setup.sh

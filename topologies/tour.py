@@ -105,6 +105,8 @@ class Tour:
             output, _ = listener.communicate(timeout=10)
         arrived = int(output)
         _expect(arrived == 0, f"{arrived} forged frames arrived")
+        if self.lab.kit.source is None:
+            return f"0 of {FORGED} arrived (this plane does not count drops by reason)"
         counted = _until(lambda: self._spoofed(self.a) - before, FORGED)
         _expect(counted == FORGED, f"{counted} of {FORGED} drops counted")
         return f"0 of {FORGED} arrived, {counted} counted as forged"
