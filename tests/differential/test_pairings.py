@@ -11,11 +11,9 @@ from tests.differential.harness import CORPUS, compare_pairings, why_not_run
 
 CROSS_SECTION = (
     "again",
-    "checksums",
     "const_entries",
     "counters_registers",
     "header_stack",
-    "nested_controls",
     "replication",
 )
 
