@@ -54,6 +54,7 @@ class Preprocessor:
         self.expander = Expander(self.macros)
         self.output = SourceText()
         self.depth = 0
+        self.too_deep = False
         self.dependencies: list[Path] = []
         self.once: set[Path] = set()
         for name, value in defines.items():
@@ -96,7 +97,10 @@ class Preprocessor:
 
     def include(self, name: str, quoted: bool, current: Path, loc: Loc) -> None:
         """Process `#include`, searching the including file's folder for the quoted form."""
+        if self.too_deep:
+            return
         if self.depth >= _MAX_INCLUDE_DEPTH:
+            self.too_deep = True  # a cycle: what else it includes would grow exponentially
             self.reporter.error(
                 "include", f"#include nested more than {_MAX_INCLUDE_DEPTH} deep: {name}", loc
             )

@@ -36,6 +36,8 @@ def check_annotations(ctx: Context, annotations: list[ir.Annotation]) -> None:
             _match(ctx, annotation)
         elif annotation.name == "length":
             _length(ctx, annotation)
+        elif annotation.name == "field_list":
+            _field_list(ctx, annotation)
 
 
 def _structured(ctx: Context, annotation: ir.Annotation) -> None:
@@ -86,3 +88,13 @@ def _length(ctx: Context, annotation: ir.Annotation) -> None:
         for node in walk(expr):
             if isinstance(node, ir.Path) and not ctx.lookup(node.name):
                 ctx.error("undeclared", f"'{node.name}' is not declared", node.loc)
+
+
+def _field_list(ctx: Context, annotation: ir.Annotation) -> None:
+    """@field_list(N, …): the lists of metadata that survive clone, resubmit and recirculate."""
+    from p4native.frontend.check.expressions import check
+
+    annotation.exprs = [check(ctx, e) for e in annotation.exprs]
+    for expr in annotation.exprs:
+        if not isinstance(expr.value, int):
+            ctx.error("invalid", "@field_list needs constant numbers", expr.loc)

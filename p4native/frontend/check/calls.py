@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from p4native.frontend import ir
 from p4native.frontend.check.arguments import (
@@ -341,6 +342,7 @@ def _size(ctx: Context, call: ir.Call, callee: ir.Member) -> ir.Expression:
     return ir.IntLit(size, type=INT, value=size, loc=call.loc)
 
 
+@lru_cache(maxsize=4096)
 def size_in_bits(t: Type, maximum: bool) -> int | None:
     """The largest or smallest size in bits a value of the type has in a packet."""
     if isinstance(t, StructType):

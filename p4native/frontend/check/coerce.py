@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from p4native.frontend import ir
 from p4native.frontend.check.consteval import fits, wrap
 from p4native.frontend.check.context import Context
@@ -48,6 +50,7 @@ def coerce(ctx: Context, expr: ir.Expression, target: Type, loc: Loc) -> ir.Expr
     return found
 
 
+@lru_cache(maxsize=4096)
 def _has_default(t: Type) -> bool:
     """Whether `...` can stand for a value of this type."""
     if isinstance(t, StructType):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from p4native.frontend import ir
 from p4native.frontend.check.context import Context
 from p4native.frontend.types import (
@@ -44,6 +46,7 @@ def check_core_call(ctx: Context, call: ir.Call) -> ir.Expression:
     return call
 
 
+@lru_cache(maxsize=4096)
 def has_varbit_or_union(t: Type) -> bool:
     """Whether the size of a value of this type varies."""
     if isinstance(t, VarbitType):
@@ -83,6 +86,7 @@ def _lookahead(ctx: Context, call: ir.Call) -> ir.Expression:
     return call
 
 
+@lru_cache(maxsize=4096)
 def _emittable(t: Type) -> bool:
     if isinstance(t, StackType):
         return _emittable(t.element)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from p4native.frontend import ir
 from p4native.frontend.check.annotations import check_annotations
 from p4native.frontend.check.callables import declare_type_params
@@ -74,6 +76,7 @@ def _base(t: Type) -> Type:
     return t
 
 
+@lru_cache(maxsize=4096)
 def _only_bits(t: Type) -> bool:
     while isinstance(t, StackType):
         t = t.element

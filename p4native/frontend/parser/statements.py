@@ -25,6 +25,7 @@ _ASSIGN_OPS = frozenset(
         "^=",
     ]
 )
+_MAX_ELSE_IF = 1000
 _NO_ANNOTATION = "a declaration, block, loop, if or switch after the annotations"
 
 
@@ -132,7 +133,12 @@ class StatementParser(AnnotationParser):
         self.expect(")")
         then = self.statement(False)
         first = found = ir.If(cond, then, None, annotations, loc=loc)
+        length = 0
         while self.accept("else"):  # `else if` chains are parsed without recursion
+            length += 1
+            if length > _MAX_ELSE_IF:
+                self.reporter.error("overlimit", "too many 'else if' in a row", self.loc())
+                raise NestingFailure
             if self.kinds[self.at] != "if":
                 found.other = self.statement(False)
                 break

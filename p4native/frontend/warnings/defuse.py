@@ -31,7 +31,7 @@ from p4native.frontend.warnings.storage import (
 )
 
 _OUT = ("out", "inout")
-_MAX_CALLS = 64
+_MAX_CALLS = 5000  # actions followed in one analysis
 
 
 def warn_uninitialized(program: ir.Program, used: set[ir.Decl], reporter: Reporter) -> None:
@@ -55,7 +55,7 @@ class Analysis:
         self.reporter = reporter
         self.state: State | None = State()
         self.silent = False
-        self.depth = 0
+        self.calls = 0
         self.returned: State | None = None  # joined states at `return`s
         self.loop_exits: list[State | None] = []
 
@@ -334,14 +334,14 @@ class Analysis:
             bases = self._keys(expr.expr)
             owner = expr.expr.type
             if isinstance(owner, StackType):
-                return [(*b, i) for b in bases for i in range(owner.size)]
+                return [(*b, i) for b in bases for i in _elements(owner)]
             return [(*b, expr.name) for b in bases]
         if isinstance(expr, ir.Index) and isinstance(expr.expr.type, StackType):
             bases = self._keys(expr.expr)
             index = expr.index.value
             if isinstance(index, int):
                 return [(*b, index) for b in bases]
-            return [(*b, i) for b in bases for i in range(expr.expr.type.size)]
+            return [(*b, i) for b in bases for i in _elements(expr.expr.type)]
         return []
 
     def _lvalue(self, expr: ir.Expression) -> None:
@@ -488,7 +488,9 @@ class Analysis:
                 self.state.set_validity(key, VALID)
 
     def _action(self, call: ir.Call, action: ir.ActionDecl) -> None:
-        if self.depth > _MAX_CALLS or self.state is None:
+        self.calls += 1
+        if self.calls > _MAX_CALLS or self.state is None:
+            self.silent = True  # too large to say anything more
             self._written_arguments(call)
             return
         given = {a.param: a for a in call.args}
@@ -497,12 +499,10 @@ class Analysis:
             arg = given.get(param)
             if arg is not None and param.direction != "out":
                 self._copy_headers([(param,)], arg.expr, param.type)
-        self.depth += 1
         saved, self.returned = self.returned, None
         self._statement(action.body)
         self.state = join(self.state, self.returned)
         self.returned = saved
-        self.depth -= 1
         if self.state is None:
             return
         self._check_out(action, action.params, self.state)
@@ -529,6 +529,11 @@ class Analysis:
             # What actions of tables do to headers depends on entries: not taken into account.
             self.state.validity = dict(before.validity)
             self.state.quiet = quiet
+
+
+def _elements(stack: StackType) -> range:
+    """The indices of a stack's elements, none if the stack is too large to be tracked."""
+    return range(stack.size) if leaves(stack) else range(0)
 
 
 def _is_written(arg: ir.Argument) -> bool:

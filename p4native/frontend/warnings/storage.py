@@ -16,18 +16,30 @@ Key = tuple[Any, ...]
 Path = tuple[Any, ...]
 
 VALID, INVALID, MAYBE = "valid", "invalid", "potentially invalid"
-_MAX_STACK = 64  # larger stacks are not tracked
+_MAX_LEAVES = 5000  # larger variables are not tracked
+
+
+@lru_cache(maxsize=1024)
+def _count(t: Type) -> int:
+    """The number of leaves of a value of this type."""
+    if isinstance(t, StructType):
+        return sum(_count(f) for f in t.fields.values())
+    return t.size * _count(t.element) if isinstance(t, StackType) else 1
 
 
 @lru_cache(maxsize=1024)
 def leaves(t: Type) -> tuple[Path, ...]:
     """The paths from a value of this type to its leaves."""
+    if _count(t) > _MAX_LEAVES:
+        return ()
     return tuple(p for p, _ in _leaves(t, False))
 
 
 @lru_cache(maxsize=1024)
 def plain_leaves(t: Type) -> tuple[Path, ...]:
     """The leaves that are not in a header (headers may be left invalid)."""
+    if _count(t) > _MAX_LEAVES:
+        return ()
     return tuple(p for p, in_header in _leaves(t, False) if not in_header)
 
 
@@ -39,8 +51,6 @@ def _leaves(t: Type, in_header: bool) -> list[tuple[Path, bool]]:
             found.extend(((name, *p), h) for p, h in _leaves(field, inside))
         return found
     if isinstance(t, StackType):
-        if t.size > _MAX_STACK:
-            return found
         inner = _leaves(t.element, in_header)
         for index in range(t.size):
             found.extend(((index, *p), h) for p, h in inner)
@@ -52,13 +62,15 @@ def _leaves(t: Type, in_header: bool) -> list[tuple[Path, bool]]:
 def headers(t: Type) -> tuple[Path, ...]:
     """The paths from a value of this type to the headers and header unions in it."""
     found: list[Path] = []
+    if _count(t) > _MAX_LEAVES:
+        return ()
     if isinstance(t, StructType):
         if t.kind != "struct":
             found.append(())
         if t.kind != "header":
             for name, field in t.fields.items():
                 found.extend((name, *p) for p in headers(field))
-    elif isinstance(t, StackType) and t.size <= _MAX_STACK:
+    elif isinstance(t, StackType):
         for index in range(t.size):
             found.extend((index, *p) for p in headers(t.element))
     return tuple(found)
