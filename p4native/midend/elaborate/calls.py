@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from p4native.frontend import ir
 from p4native.frontend.diagnostics import Loc
 from p4native.frontend.types import BOOL, VOID
+from p4native.frontend.visitor import children
 from p4native.midend import core
 from p4native.midend.access import Cell
 from p4native.midend.elaborate.assigns import lvalue_cells, value_cells
@@ -108,7 +109,7 @@ class Calls:
             direction = param.direction
             if direction in ("", "in"):
                 callee.values[param] = self._in(value, loc, overlapping)
-            elif overlapping or isinstance(value, DontCareValue) or _partial(value):
+            elif overlapping or isinstance(value, DontCareValue) or _partial(param, value):
                 storage = self._local(callee, param, value, loc)
                 if direction == "inout":
                     self.work.assigns.assign(storage, value, loc)
@@ -195,13 +196,49 @@ class Calls:
         owner = self.work.blocks.owner(frame, decl)
         args = self.evaluate_args(frame, e.args)
         callee = Frame(owner, decl.name)
-        after = self.bind(callee, args, e.loc, copy=bool(args))
+        after = self.bind(callee, args, e.loc, copy=self._touches(owner, decl, args))
         if not self.work.in_action:
             self.work.tables.called_directly(owner, decl)
         was, self.work.in_action = self.work.in_action, True
         self._inline(callee, decl.name, decl.body, e.loc, after)
         self.work.in_action = was
         return Void()
+
+    def _touches(
+        self, owner: Frame | None, decl: ir.ActionDecl, args: list[tuple[ir.Param, Value]]
+    ) -> bool:
+        """Whether an action uses the storage of its arguments under another name as well."""
+        own: set[Cell] = set()
+        for param, value in args:
+            written = param.direction in ("out", "inout")
+            own.update(lvalue_cells(value) if written else value_cells(value))
+        if not own or owner is None:
+            return False
+        return any(cell in own for cell in self._captured(owner, decl, set()))
+
+    def _captured(
+        self, owner: Frame, decl: ir.ActionDecl, seen: set[ir.Decl]
+    ) -> Iterator[Cell]:
+        """The storage outside of an action that it, or an action it calls, refers to."""
+        seen.add(decl)
+        todo: list[ir.Node] = [decl.body]
+        while todo:
+            node = todo.pop()
+            root = _root(node)
+            if root is not None:
+                value = owner.find(root.decl) if root.decl is not None else None
+                if isinstance(root.decl, (ir.VarDecl, ir.Param)) and value is not None:
+                    assert isinstance(node, ir.Expression)
+                    yield from value_cells(self.work.exprs.value(owner, node))
+                    continue
+            if isinstance(node, ir.Call):
+                if isinstance(node.target, ir.ActionDecl) and node.target not in seen:
+                    yield from self._captured(owner, node.target, seen)
+                todo.extend(node.args)
+                if node.receiver is not None:
+                    todo.append(node.receiver)
+            else:
+                todo.extend(children(node))
 
     # --- built-in methods ---
 
@@ -240,9 +277,21 @@ class Calls:
             raise Unsupported("setValid and setInvalid apply to headers", loc)
 
 
-def _partial(value: Value) -> bool:
-    """Whether storage cannot stand for a parameter: part of a field."""
-    return isinstance(value, core.Slice)
+def _root(node: ir.Node) -> ir.Path | None:
+    """The variable a plain path of members starts from, None for anything else."""
+    while isinstance(node, ir.Member):
+        node = node.expr
+    return node if isinstance(node, ir.Path) else None
+
+
+def _partial(param: ir.Param, value: Value) -> bool:
+    """Whether an argument cannot stand for its parameter.
+
+    That is so for part of a field, and for a scalar `out`, which must not show its old value.
+    """
+    return isinstance(value, core.Slice) or (
+        param.direction == "out" and isinstance(value, core.Expr)
+    )
 
 
 def _overlap(args: list[tuple[ir.Param, Value]]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from p4native.frontend import ir
-from p4native.frontend.diagnostics import Loc
+from p4native.frontend.diagnostics import NOWHERE, Loc
 from p4native.frontend.types import StackType, StructType, Type, bits, underlying, width_bits
 from p4native.midend import core, fold
 from p4native.midend.elaborate.errors import Unsupported
@@ -46,6 +46,7 @@ _FUNCTIONS: dict[str, tuple[str, ...]] = {
     "assert": ("check",),
     "assume": ("check",),
 }
+_DROPPED = ("egress_spec", "mcast_grp")  # what marking a packet to be dropped sets
 _REPLACED = {
     "clone3": "clone_preserving_field_list",
     "resubmit": "resubmit_preserving_field_list",
@@ -152,8 +153,18 @@ class Externs:
         value = next(iter(named.values()), None)
         if not isinstance(value, Aggregate):
             raise Unsupported("mark_to_drop needs standard_metadata as its argument", e.loc)
-        outs = [value.fields[n] for n in ("egress_spec", "mcast_grp")]
-        self.work.emit(core.Extern("mark_to_drop", None, outs, e.loc, (0, 1)))
+        own = [_scalar(value.fields[n], n, "mark_to_drop", e.loc) for n in _DROPPED]
+        real = [core.VarRef(v) for v in self.work.dropped]
+        if all(_same(a, b) for a, b in zip(own, real, strict=True)):
+            self.work.emit(core.Extern("mark_to_drop", None, list(real), e.loc, (0, 1)))
+            return Void()
+        # on a copy: the target only marks its own metadata, so borrow that for a moment
+        kept = [self.work.saved(r, e.loc) for r in real]
+        self.work.emit(core.Extern("mark_to_drop", None, list(real), e.loc, (0, 1)))
+        for copy, marked, old in zip(own, real, kept, strict=True):
+            self.work.assign(copy, marked, e.loc)
+            assert isinstance(old, core.Expr)
+            self.work.assign(marked, old, e.loc)
         return Void()
 
     def _digest(self, frame: Frame, e: ir.Call) -> Value:
@@ -177,7 +188,9 @@ class Externs:
             raise Unsupported("the message of log_msg must be a string literal", e.loc)
         args: list[Any] = [text.text]
         if "data" in named:
-            args.append(list(self.fields(named["data"], e.loc, whole_headers=False)))
+            data = named["data"]
+            args[0] = _expanded_message(text.text, data)
+            args.append(list(self.fields(data, e.loc, whole_headers=False)))
         self.work.emit(core.Extern("log_msg", None, args, e.loc))
         return Void()
 
@@ -312,6 +325,27 @@ class Externs:
                 self._emit_value(item, loc)
         else:
             raise Unsupported("emit takes headers, stacks, unions or structs of them", loc)
+
+
+def _expanded_message(text: str, data: Value) -> str:
+    """`{}` for a structure becomes one for each of its fields: `(a:{},b:{})`."""
+    pieces = text.split("{}")
+    holes = _components(data, NOWHERE) if isinstance(data, (Aggregate, HeaderValue)) else [data]
+    out = pieces[0]
+    for i, piece in enumerate(pieces[1:]):
+        out += (_hole(holes[i]) if i < len(holes) else "{}") + piece
+    return out
+
+
+def _hole(value: Value) -> str:
+    named: dict[str, Value] = {}
+    if isinstance(value, Aggregate):
+        named = value.fields
+    elif isinstance(value, _PLACES):
+        named = {name: core.Field(value, name) for name in core.place_type(value).fields}
+    else:
+        return "{}"
+    return "(" + ",".join(f"{name}:{_hole(item)}" for name, item in named.items()) + ")"
 
 
 def _components(value: Value, loc: Loc) -> list[Value]:

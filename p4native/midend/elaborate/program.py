@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from p4native.frontend import ir
 from p4native.frontend.diagnostics import Loc, Reporter
-from p4native.frontend.types import EnumType, StructType, Type
+from p4native.frontend.types import EnumType, StructType, Type, underlying
 from p4native.midend import core
 from p4native.midend.elaborate.assigns import Assigns
 from p4native.midend.elaborate.blocks import BlockInstance, Blocks, Digest
@@ -176,9 +176,7 @@ def _metadata(work: Work, t: Type, param: ir.Param) -> Value:
         name = f.external_name
         full = name[1:] if name.startswith(".") else f"userMetadata.{name}"
         fields[f.name] = work.storage.make(t.fields[f.name], full, "meta", f.loc)
-        for number in _field_list_numbers(f):
-            items = work.externs.fields(fields[f.name], f.loc, whole_headers=False)
-            work.program.field_lists.setdefault(number, []).extend(items)
+        _add_to_field_lists(work, f, t.fields[f.name], fields[f.name])
     return Aggregate(fields)
 
 
@@ -186,8 +184,29 @@ def _field_list_numbers(f: ir.Field) -> list[int]:
     numbers: list[int] = []
     for a in f.annotations:
         if a.name == "field_list":
-            numbers.extend(e.value for e in a.exprs if isinstance(e.value, int))
+            numbers.extend(_numbers(a))
     return numbers
+
+
+def _numbers(a: ir.Annotation) -> list[int]:
+    found = [e.number if isinstance(e, ir.IntLit) else e.value for e in a.exprs]
+    return [n for n in found if isinstance(n, int)]
+
+
+def _nested_field_lists(work: Work, t: Type, value: Value) -> None:
+    """`@field_list` on fields of structs inside the metadata."""
+    inner = underlying(t)
+    if not isinstance(inner, StructType) or not isinstance(value, Aggregate):
+        return
+    for f in inner.decl.fields:
+        _add_to_field_lists(work, f, inner.fields[f.name], value.fields[f.name])
+
+
+def _add_to_field_lists(work: Work, f: ir.Field, t: Type, value: Value) -> None:
+    for number in _field_list_numbers(f):
+        items = work.externs.fields(value, f.loc, whole_headers=False)
+        work.program.field_lists.setdefault(number, []).extend(items)
+    _nested_field_lists(work, t, value)
 
 
 def _standard(work: Work, t: Type) -> Value:
@@ -204,6 +223,8 @@ def _standard(work: Work, t: Type) -> Value:
         var = core.Var(f"standard_metadata.{f.name}", scalar, "standard", loc=f.loc)
         var.home = ("standard_metadata", f.name)
         fields[f.name] = core.VarRef(var)
+        if f.name in ("egress_spec", "mcast_grp"):
+            work.dropped.append(var)
     work.program.standard = layout
     return Aggregate(fields)
 

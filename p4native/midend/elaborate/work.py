@@ -44,6 +44,7 @@ class Work:
         self.reporter = reporter
         self.storage = Storage(program)
         self.out: list[core.Stmt] = []
+        self.dropped: list[core.Var] = []  # the standard metadata that `mark_to_drop` sets
         self.in_parser = False
         self.in_action = False
         self.block = ""
