@@ -49,11 +49,13 @@ def run_stf(
     """Compiles ``program`` (P4, or BMv2 JSON made before) and runs the script on it."""
     if program.suffix == ".json":
         return run_script(program.read_bytes(), _p4info_beside(program, target), script, target)
-    from p4native.compiler import compile_program
+    from p4native.compiler import CompileError, compile_program
 
-    result = compile_program(program, include_dirs=include_dirs, defines=dict(defines or {}))
-    text = json.dumps(result.json).encode()
-    return run_script(text, result.p4info, script, target)
+    try:
+        result = compile_program(program, include_dirs=include_dirs, defines=dict(defines or {}))
+    except CompileError as fault:
+        raise StfError(f"{program} does not compile\n{fault.diagnostics}".rstrip()) from fault
+    return run_script(result.json_text.encode(), result.p4info, script, target)
 
 
 def _p4info_beside(program: Path, target: str) -> Any:

@@ -7,7 +7,6 @@ say so.
 from __future__ import annotations
 
 import difflib
-import json
 import shutil
 import subprocess
 import tempfile
@@ -69,10 +68,13 @@ def compile_reference(program: Path) -> Compiled:
 
 def compile_native(program: Path) -> Compiled:
     """The program through p4native."""
-    from p4native.compiler import compile_program
+    from p4native.compiler import CompileError, compile_program
 
-    result = compile_program(program)
-    return Compiled(json.dumps(result.json).encode(), result.p4info)
+    try:
+        result = compile_program(program)
+    except CompileError as fault:
+        raise StfError(f"p4native refuses {program.name}: {fault.diagnostics}") from fault
+    return Compiled(result.json_text.encode(), result.p4info)
 
 
 def p4info_text(info: p4i.P4Info) -> str:

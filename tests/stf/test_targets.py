@@ -20,12 +20,10 @@ STATE = CORPUS / "counters_registers.p4"
 @functools.cache
 def compiled(program: Path) -> tuple[bytes, Any]:
     """JSON text and P4Info of a corpus program."""
-    import json
-
     from p4native.compiler import compile_program
 
     result = compile_program(program)
-    return json.dumps(result.json).encode(), result.p4info
+    return result.json_text.encode(), result.p4info
 
 
 @pytest.fixture(params=["native", "bmv2"])
@@ -109,3 +107,11 @@ def test_unknown_target_and_missing_script_are_named(tmp_path: Path) -> None:
         run(TABLES, "", "asic", tmp_path)
     with pytest.raises(StfError, match="cannot read the script"):
         run_stf(TABLES, tmp_path / "absent.stf")
+
+
+def test_a_program_with_errors_is_shown_with_its_diagnostics(tmp_path: Path) -> None:
+    program, script = tmp_path / "wrong.p4", tmp_path / "empty.stf"
+    program.write_text("const bit<8> x = y;\n")
+    script.write_text("")
+    with pytest.raises(StfError, match=r"wrong\.p4:1:18: error"):
+        run_stf(program, script)
