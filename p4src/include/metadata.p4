@@ -7,10 +7,7 @@
 // Kept by a mirrored copy.
 #define FIELDS_OF_COPY 1
 
-typedef bit<2> role_t;
-const role_t ROLE_UPLINK = 1;
 const role_t ROLE_PF = 2;
-const role_t ROLE_VF = 3;
 
 typedef bit<2> mode_t;
 const mode_t MODE_VEB = 0;      // the NIC switches between VFs

@@ -10,7 +10,6 @@
 #define STAGES_ADMISSION_P4
 
 const bit<2> COLOR_YELLOW = 1;
-const bit<2> COLOR_RED = 2;
 
 control AdmissionStage(inout headers_t hdr, inout metadata_t meta) {
     @id(0x14000001)

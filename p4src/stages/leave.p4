@@ -12,7 +12,6 @@
 
 const bit<32> INSTANCE_INGRESS_COPY = 1;
 const bit<32> INSTANCE_EGRESS_COPY = 2;
-const bit<32> INSTANCE_REPLICA = 5;
 
 control ReplicaStage(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
     // A VF's own MAC tells what a ToR reflects to the VF that sent it.

@@ -44,8 +44,15 @@ def compile_program(name: str, folder: Path) -> tuple[Path, Path]:
         from p4native.compiler import compile_program as compile_native
 
         result = compile_native(source)
-        result.write(blob, info)
+        blob.write_text(result.json_text)
+        info.write_text(result.p4info_text)
     return info, blob
+
+
+def require(target: str) -> None:
+    """Skip, with the reason, what this machine cannot run."""
+    if target == "bmv2" and shutil.which("simple_switch_grpc") is None:
+        pytest.skip("simple_switch_grpc is not on PATH")
 
 
 class Bench:
@@ -76,8 +83,7 @@ def bench() -> Iterator[Bench]:
 @pytest.fixture
 def rig(request: pytest.FixtureRequest, bench: Bench, hybrid: tuple[Path, Path]) -> Iterator[Rig]:
     """A NIC with nothing installed."""
-    if request.param == "bmv2" and shutil.which("simple_switch_grpc") is None:
-        pytest.skip("simple_switch_grpc is not on PATH")
+    require(request.param)
     found = bench.rig(request.param, *hybrid)
     yield found
     found.switch.settle()

@@ -88,6 +88,7 @@ class Rig:
         self.switch = switch
         self.client = client
         self.tags: Mapping[str, int] = {}
+        self.compile = compile_nic
 
     def configure(
         self,
@@ -96,7 +97,7 @@ class Rig:
         uplinks_up: frozenset[int] = frozenset({1}),
     ) -> NicProgram:
         """Install the program of nic1."""
-        program = compile_nic(desired, "nic1", placements, uplinks_up=uplinks_up, tags=self.tags)
+        program = self.compile(desired, "nic1", placements, uplinks_up=uplinks_up, tags=self.tags)
         self.tags = program.tags
         self.client.install(program)
         return program
