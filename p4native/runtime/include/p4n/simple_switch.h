@@ -185,6 +185,19 @@ P4N_FN struct p4n_again *p4n_wait(struct p4n_state *st, struct p4n_thread *th,
 	return &st->ring[(st->head + st->count++) % P4N_RING];
 }
 
+/* A recirculated frame counts with the length it has now; what its offload state points at moved
+ * with the payload. */
+P4N_FN void p4n_arrive_anew(struct p4n_packet *pkt)
+{
+	uint32_t by = pkt->len - pkt->wire_len;
+
+	if (pkt->vnet.flags || pkt->vnet.gso_type) {
+		pkt->vnet.csum_start = (uint16_t)(pkt->vnet.csum_start + by);
+		pkt->vnet.hdr_len = (uint16_t)(pkt->vnet.hdr_len + by);
+	}
+	pkt->wire_len = pkt->len;
+}
+
 /* Another pass through ingress with what the field list preserves. */
 P4N_FN void p4n_ingress_again(struct p4n_state *st, const struct p4n_phv *p, uint32_t list,
 			      uint32_t instance)
@@ -296,14 +309,17 @@ static void p4n_run_egress(struct p4n_state *st, struct p4n_phv *p, uint32_t por
 	}
 #if P4N_RECIRCULATES
 	if (p->recirculate) {
-		p->pkt->wire_len = p->pkt->len;
+		p4n_arrive_anew(p->pkt);
 		p4n_ingress_again(st, p, p->recirculate, P4N_INSTANCE_RECIRC);
 		return;
 	}
 #endif
 	(void)st;
-	if (p->pkt->len > p->keep)
+	if (p->pkt->len > p->keep) {
+		/* What offloads would complete is cut off. */
 		p->pkt->len = p->keep;
+		p->pkt->vnet = (struct p4n_vnet){ 0 };
+	}
 	p4n_tx(th, port, p->pkt);
 }
 
