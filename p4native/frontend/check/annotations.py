@@ -96,5 +96,6 @@ def _field_list(ctx: Context, annotation: ir.Annotation) -> None:
 
     annotation.exprs = [check(ctx, e) for e in annotation.exprs]
     for expr in annotation.exprs:
-        if not isinstance(expr.value, int):
+        known = expr.value.number if isinstance(expr.value, ir.EnumMember) else expr.value
+        if not isinstance(known, int):
             ctx.error("invalid", "@field_list needs constant numbers", expr.loc)

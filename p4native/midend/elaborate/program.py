@@ -189,8 +189,14 @@ def _field_list_numbers(f: ir.Field) -> list[int]:
 
 
 def _numbers(a: ir.Annotation) -> list[int]:
-    found = [e.number if isinstance(e, ir.IntLit) else e.value for e in a.exprs]
-    return [n for n in found if isinstance(n, int)]
+    """The numbers in `@field_list(...)`: literals, constants or serializable enum members."""
+    found: list[int] = []
+    for e in a.exprs:
+        value = e.number if isinstance(e, ir.IntLit) else e.value
+        number = value.number if isinstance(value, ir.EnumMember) else value
+        if isinstance(number, int):
+            found.append(number)
+    return found
 
 
 def _nested_field_lists(work: Work, t: Type, value: Value) -> None:
