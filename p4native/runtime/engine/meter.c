@@ -12,6 +12,7 @@ P4N_EXPORT uint32_t p4n_meter_cell_execute(struct p4n_meter_cell *cell, uint32_t
 	if (__builtin_expect(shared, 0))
 		while (atomic_flag_test_and_set_explicit(&cell->lock, memory_order_acquire))
 			;
+	/* The peak rate first: a red frame takes nothing, a yellow one from the peak bucket only. */
 	for (uint32_t i = rates < P4N_METER_RATES ? rates : P4N_METER_RATES; i-- > 0;) {
 		struct p4n_meter_rate *r = &cell->rate[i];
 		uint64_t elapsed = now_us > cell->since_us ? now_us - cell->since_us : 0;

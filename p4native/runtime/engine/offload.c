@@ -194,7 +194,7 @@ enum p4n_fix p4n_fix_offload(struct p4n_packet *pkt)
 		return pkt->vnet.gso_type ? P4N_FIX_DROP : P4N_FIX_NONE;
 	}
 	pkt->vnet.csum_start = (uint16_t)(pkt->vnet.csum_start + moved);
-	pkt->vnet.hdr_len = (uint16_t)(pkt->vnet.hdr_len + moved);
+	pkt->vnet.hdr_len = pkt->vnet.gso_type ? (uint16_t)(pkt->vnet.hdr_len + moved) : 0;
 	pkt->wire_len = pkt->len;
 	if (!locate(pkt, &w)) {
 		/* Not TCP or UDP over IP, or cut short: the sum alone can still be completed. */

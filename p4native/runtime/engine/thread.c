@@ -105,8 +105,10 @@ static void finish(struct p4n_thread_io *io, struct p4n_port *port, struct p4n_p
 {
 	uint32_t mtu = atomic_load_explicit(&port->mtu, memory_order_relaxed);
 	struct tx_target target = {io, port};
-	enum p4n_fix fix = offloaded(pkt) ? p4n_fix_offload(pkt) : p4n_fix_oversize(pkt, mtu);
+	enum p4n_fix fix = offloaded(pkt) ? p4n_fix_offload(pkt) : P4N_FIX_NONE;
 
+	if (fix == P4N_FIX_NONE && !pkt->vnet.gso_type && pkt->len > mtu + ETHERNET_ROOM)
+		fix = p4n_fix_oversize(pkt, mtu);
 	if (fix == P4N_FIX_SEGMENT) {
 		p4n_stat_add(&port->stats.tx_segmented, 1);
 		if (p4n_segment(&io->th, pkt, mtu, enqueue_segment, &target))

@@ -1,0 +1,215 @@
+"""Ports on real interfaces: offloads, tags, tunnels, slow and vanishing ports."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from p4native.compiler import compile_program
+from p4native.switch.device import Device, SwitchError
+from p4native.switch.records import Op, Status, pack_op
+from tests.engine.net import Host, Net, ip, network, wait_until
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets and namespaces need root")
+
+HERE = Path(__file__).parent
+TRAFFIC = str(HERE / "traffic.py")
+ARP = "0806"
+
+
+@lru_cache
+def program(name: str) -> bytes:
+    import json
+
+    return json.dumps(compile_program(HERE / "programs" / f"{name}.p4").json).encode()
+
+
+@contextmanager
+def switch(name: str, ports: dict[int, str], **options: int) -> Iterator[Device]:
+    device = Device(drop_port=511, **options)
+    try:
+        device.commit(device.prepare(program(name)))
+        for port, interface in ports.items():
+            device.add_port(port, interface)
+        device.start()
+        yield device
+    finally:
+        device.stop()
+
+
+def learn(device: Device, host: Host, port: int) -> None:
+    """The L2 program sends the host's address to the port."""
+    assert device.pipeline is not None
+    tables = device.pipeline.program.tables
+    index = next(i for i, t in enumerate(tables) if t.name == "forward.mac")
+    send = next(
+        a for a in tables[index].action_ids
+        if device.pipeline.program.action(a).name == "forward.send"
+    )  # fmt: skip
+    mac = bytes.fromhex(host.mac.replace(":", ""))
+    record = pack_op(Op.INSERT, index, key=mac, action=send, data=port.to_bytes(2, "big"))
+    assert device.pipeline.write(record, 1)[0][0] == Status.OK
+
+
+@contextmanager
+def l2(count: int = 2, **options: int) -> Iterator[tuple[Device, Net]]:
+    with network() as net:
+        hosts = [net.host(i + 1) for i in range(count)]
+        net.neighbours()
+        ports = {i + 1: h.port for i, h in enumerate(hosts)}
+        with switch("l2_acl", ports, **options) as device:
+            for i, host in enumerate(hosts):
+                learn(device, host, i + 1)
+            yield device, net
+
+
+def start(host: Host, *words: str) -> subprocess.Popen[str]:
+    """A traffic role that has said it is ready."""
+    process = host.spawn(sys.executable, TRAFFIC, *words)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.strip() == "ready", line + process.stdout.read()
+    return process
+
+
+def transfer(source: Host, sink: Host) -> None:
+    """TCP bytes arrive as they were sent."""
+    server = start(sink, "tcp_server", sink.address, "5001")
+    client = source.run(sys.executable, TRAFFIC, "tcp_client", sink.address, "5001")
+    assert client.returncode == 0, client.stderr
+    assert server.communicate(timeout=20)[0] == client.stdout
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_tcp_with_offloads(threads: int) -> None:
+    with l2(threads=threads) as (device, net):
+        transfer(net.hosts[0], net.hosts[1])
+        stats = device.port_stats(1)
+        assert stats.rx_bytes > 32 << 20
+        assert stats.rx_bytes / stats.rx_packets > 5000, "super-frames were cut"
+
+
+def test_udp_segmentation_offload_passes() -> None:
+    with l2() as (_, net):
+        a, b = net.hosts
+        server = start(b, "udp_server", b.address, "5002", "40")
+        a.run(sys.executable, TRAFFIC, "udp_segments", b.address, "5002", "1000", "40", check=True)
+        assert server.communicate(timeout=20)[0].split() == ["1000"] * 40
+
+
+@pytest.mark.parametrize("tpid", ["8100", "88a8"])
+def test_vlan_tags_stay_in_the_frame(tpid: str) -> None:
+    with l2() as (_, net):
+        a, b = net.hosts
+        marker = "a5" * 40
+        macs = b.mac.replace(":", "") + a.mac.replace(":", "")
+        frame = macs + tpid + "6064" + "88b5" + marker
+        receiver = start(b, "raw_receive", marker)
+        a.run(sys.executable, TRAFFIC, "raw_send", frame, check=True)
+        assert receiver.communicate(timeout=20)[0].strip() == frame
+
+
+def test_a_dead_port_stops_nobody() -> None:
+    with l2(3) as (device, net):
+        a, b, c = net.hosts
+        ip("link", "set", b.port, "down")
+        wait_until(lambda: not device.port_up(2), "port 2 is down")
+        macs = b.mac.replace(":", "") + a.mac.replace(":", "")
+        a.run(sys.executable, TRAFFIC, "raw_send", macs + "88b5" + "00" * 46, "500", check=True)
+        transfer(a, c)
+        wait_until(lambda: device.port_stats(2).tx_dropped >= 500, "the frames are counted")
+        ip("link", "set", b.port, "up")
+        wait_until(lambda: device.port_up(2), "port 2 is up")
+        transfer(a, b)
+
+
+def test_an_interface_that_comes_back_is_used_again() -> None:
+    with l2() as (device, net):
+        a, b = net.hosts
+        ip("link", "del", b.port)
+        wait_until(lambda: not device.port_up(2), "port 2 is down")
+        b.link()
+        net.neighbours()
+        wait_until(lambda: device.port_up(2), "port 2 is back")
+        transfer(a, b)
+
+
+def test_ports_come_and_go_while_packets_flow() -> None:
+    with l2(3) as (device, net):
+        a, b, c = net.hosts
+        server = start(b, "tcp_server", b.address, "5001")
+        client = a.spawn(sys.executable, TRAFFIC, "tcp_client", b.address, "5001")
+        changes = 0
+        while client.poll() is None or changes < 20:
+            device.remove_port(3)
+            device.add_port(3, c.port)
+            changes += 1
+        assert server.communicate(timeout=20)[0] == client.communicate()[0]
+        transfer(a, c)
+        device.remove_port(3)
+        with pytest.raises(SwitchError, match="no port 3"):
+            device.remove_port(3)
+        with pytest.raises(SwitchError, match="taken"):
+            device.add_port(1, c.port)
+        with pytest.raises(SwitchError, match="no such interface"):
+            device.add_port(4, "nonesuch")
+
+
+@pytest.mark.parametrize("mtu", [1500, 1600])
+def test_super_frames_enter_a_tunnel(mtu: int) -> None:
+    """Segments are cut behind the pipeline, to the cable's MTU, and each has its outer headers."""
+    with network() as net:
+        a, b = net.host(1), net.host(2)
+        net.neighbours()
+        near, far = net.cable(mtu)
+        with switch("tunnel", {1: a.port, 2: near}) as one, \
+                switch("tunnel", {1: b.port, 2: far}):  # fmt: skip
+            transfer(a, b)
+            assert one.port_stats(2).tx_segmented > 0
+            server = start(b, "udp_server", b.address, "5002", "20")
+            a.run(sys.executable, TRAFFIC, "udp_segments", b.address, "5002", "1200", "20",
+                  check=True)  # fmt: skip
+            assert server.communicate(timeout=20)[0].split() == ["1200"] * 20
+
+
+def test_open_checksums_are_closed_for_a_program_that_reads_them() -> None:
+    with network() as net:
+        a, b = net.host(1), net.host(2)
+        net.neighbours()
+        with switch("verified", {1: a.port, 2: b.port}) as device:
+            transfer(a, b)
+            assert {d.reason: d.packets for d in device.drops()}["ingress"] == 0
+
+
+def test_idle_threads_sleep() -> None:
+    with l2() as (device, net):
+        before = os.times()
+        assert device.wait_packet_in(1.0) == []
+        after = os.times()
+        assert after.user + after.system - before.user - before.system < 0.2
+        transfer(*net.hosts)
+
+
+def test_captures_hold_what_passed(tmp_path: Path) -> None:
+    import scapy.layers.inet
+    from scapy.utils import rdpcap
+
+    with network() as net:
+        a, b = net.host(1), net.host(2)
+        net.neighbours()
+        with switch("l2_acl", {}) as device:
+            device.add_port(1, a.port, str(tmp_path))
+            device.add_port(2, b.port, str(tmp_path))
+            learn(device, a, 1)
+            learn(device, b, 2)
+            assert a.run("ping", "-c", "3", "-i", "0.01", b.address).returncode == 0
+        for end in (a, b):
+            seen = rdpcap(str(tmp_path / f"{end.port}_in.pcap"))
+            assert sum(p.haslayer(scapy.layers.inet.ICMP) for p in seen) == 3
