@@ -143,7 +143,7 @@ class Device:
                 self._idle.notify_all()
 
     def _drain(self, pipeline: Pipeline | None) -> None:
-        """Wait for those to have left who wait in a pipeline (or in the device); they were woken."""
+        """Wait for the woken waiters of a pipeline (None: of the device) to have left."""
         with self._idle:
             self._idle.wait_for(lambda: not self._users[pipeline])
             del self._users[pipeline]
