@@ -169,6 +169,8 @@ def check_constant_keysets(ctx: Context, select: ir.Select) -> None:
 
     for case in select.cases:
         keyset = case.keyset
+        if keyset.type is UNKNOWN:
+            continue
         items = keyset.items if isinstance(keyset, ir.ListExpr) else [keyset]
         for item in items:
             sides = [item.left, item.right] if isinstance(item, (ir.Mask, ir.Range)) else [item]

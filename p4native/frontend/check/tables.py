@@ -357,5 +357,8 @@ def _priorities(ctx: Context, table: ir.TableDecl, entries: list[ir.Entry]) -> N
     if entries[0].priority is None:
         ctx.error("expected", "the first entry must have a priority", entries[0].loc)
     for entry in entries:
-        if entry.priority is not None and not isinstance(entry.priority.value, int):
+        if entry.priority is None:
+            continue
+        value = entry.priority.value
+        if isinstance(value, bool) or not isinstance(value, int):
             ctx.error("invalid", "a priority must be a constant integer", entry.priority.loc)

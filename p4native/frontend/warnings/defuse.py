@@ -366,7 +366,7 @@ class Analysis:
         if VALID in found:
             return
         validity = MAYBE if MAYBE in found else INVALID
-        self._warn("invalid-header", f"accessing a field of a {validity} header", expr)
+        self._warn("invalid-header", f"accessing a field of {validity} header", expr)
 
     def _read(self, expr: ir.Expression) -> None:
         """Evaluate an expression for its reads and effects."""

@@ -15,7 +15,7 @@ from p4native.frontend.types import StackType, StructType, Type
 Key = tuple[Any, ...]
 Path = tuple[Any, ...]
 
-VALID, INVALID, MAYBE = "valid", "invalid", "potentially invalid"
+VALID, INVALID, MAYBE = "a valid", "an invalid", "a potentially invalid"
 _MAX_LEAVES = 5000  # larger variables are not tracked
 
 

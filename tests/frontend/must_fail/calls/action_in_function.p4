@@ -1,0 +1,4 @@
+action a() { }
+void f() {
+    a();
+}

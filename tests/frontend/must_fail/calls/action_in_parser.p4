@@ -1,0 +1,7 @@
+action a() { }
+parser p() {
+    state start {
+        a();
+        transition accept;
+    }
+}

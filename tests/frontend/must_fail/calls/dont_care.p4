@@ -1,0 +1,6 @@
+void f(in bit<8> a) { }
+control c() {
+    apply {
+        f(_);
+    }
+}

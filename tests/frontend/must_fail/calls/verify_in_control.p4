@@ -1,0 +1,6 @@
+#include <core.p4>
+control c() {
+    apply {
+        verify(true, error.NoError);
+    }
+}

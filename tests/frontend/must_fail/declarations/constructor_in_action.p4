@@ -1,0 +1,5 @@
+extern E { E(); }
+extern void f(E e);
+action a() {
+    f(E());
+}

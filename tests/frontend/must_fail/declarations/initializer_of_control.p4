@@ -1,0 +1,5 @@
+control c() { apply { } }
+control d() {
+    c() i = { };
+    apply { }
+}

@@ -1,0 +1,5 @@
+extern E {
+    E();
+    string f();
+    int g();
+}

@@ -1,0 +1,7 @@
+struct S { }
+control C();
+S() s;
+control d() {
+    C() c;
+    apply { }
+}

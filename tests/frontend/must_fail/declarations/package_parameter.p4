@@ -1,0 +1,3 @@
+control C();
+package P(C c);
+control c()(P p) { apply { } }

@@ -1,0 +1,6 @@
+action a() { }
+control c() {
+    apply {
+        if (a() == a()) { }
+    }
+}

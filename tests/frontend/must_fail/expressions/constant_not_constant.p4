@@ -1,0 +1,2 @@
+extern bit<8> f();
+const bit<8> x = f();

@@ -1,0 +1,3 @@
+struct S { }
+const S s = {#};
+const bit<8> b = {#};

@@ -1,0 +1,3 @@
+const bit<8> a = true + false;
+const string b = "a" + "b";
+const int c = -true;

@@ -1,0 +1,6 @@
+extern void f();
+control c() {
+    apply {
+        tuple<bit<8>> t = { f() };
+    }
+}

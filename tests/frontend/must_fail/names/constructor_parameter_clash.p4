@@ -1,0 +1,3 @@
+control c(in bit<8> x)(bit<8> x) {
+    apply { }
+}

@@ -1,0 +1,4 @@
+struct S {
+    bit<8> a;
+    bit<8> a;
+}

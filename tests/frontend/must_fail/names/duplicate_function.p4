@@ -1,0 +1,2 @@
+bit<8> f(in bit<8> a) { return a; }
+bit<8> f(in bit<8> a) { return a; }

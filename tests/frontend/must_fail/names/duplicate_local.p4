@@ -1,0 +1,6 @@
+control c() {
+    apply {
+        bit<8> x;
+        bit<8> x;
+    }
+}

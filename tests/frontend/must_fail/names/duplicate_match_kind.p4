@@ -1,0 +1,2 @@
+match_kind { exact }
+match_kind { exact }

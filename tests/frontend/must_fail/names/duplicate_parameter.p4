@@ -1,0 +1,1 @@
+action a(in bit<8> x, in bit<8> x) { }

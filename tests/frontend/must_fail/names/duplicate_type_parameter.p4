@@ -1,0 +1,1 @@
+struct S<T, T> { T a; }

@@ -1,0 +1,2 @@
+enum E { A }
+const E e = E.B;

@@ -1,0 +1,2 @@
+extern E { E(); }
+E() main;

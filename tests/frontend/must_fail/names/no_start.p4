@@ -1,0 +1,3 @@
+parser p() {
+    state s { transition accept; }
+}

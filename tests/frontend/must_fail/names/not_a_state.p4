@@ -1,0 +1,4 @@
+parser p() {
+    bit<8> x;
+    state start { transition x; }
+}

@@ -1,0 +1,3 @@
+parser p() {
+    state start { transition nowhere; }
+}

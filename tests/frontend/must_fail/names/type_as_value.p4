@@ -1,0 +1,6 @@
+struct S { }
+control c() {
+    apply {
+        bit<8> x = .S;
+    }
+}

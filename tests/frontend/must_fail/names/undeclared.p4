@@ -1,0 +1,6 @@
+control c() {
+    apply {
+        x = 1;
+        f();
+    }
+}

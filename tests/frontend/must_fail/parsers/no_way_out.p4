@@ -1,0 +1,4 @@
+parser p() {
+    state start { transition next; }
+    state next { transition start; }
+}

@@ -1,0 +1,2 @@
+#include "nowhere.p4"
+#include <neither.p4>

@@ -1,0 +1,6 @@
+control c() {
+    apply {
+        break;
+        continue;
+    }
+}

@@ -1,0 +1,2 @@
+@name
+const bit<8> x = 1;

@@ -1,0 +1,1 @@
+@hidden(1) const bit<8> x = 1;

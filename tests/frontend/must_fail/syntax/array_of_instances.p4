@@ -1,0 +1,5 @@
+extern E { E(); }
+control c() {
+    E() e[4];
+    apply { }
+}

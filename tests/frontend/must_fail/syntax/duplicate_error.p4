@@ -1,0 +1,1 @@
+error { A, B, A }

@@ -1,0 +1,9 @@
+control c() {
+    action a() { }
+    table t {
+        actions = { a; }
+        actions = { a; }
+        default_action = a;
+    }
+    apply { }
+}

@@ -1,0 +1,4 @@
+control c() {
+    table t { }
+    apply { }
+}

@@ -1,0 +1,1 @@
+@a(( const bit<8> x = 1;

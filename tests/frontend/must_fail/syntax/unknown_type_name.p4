@@ -1,0 +1,5 @@
+struct S {
+    unknown_t a;
+    bit<8> b;
+    other_t c;
+}

@@ -1,0 +1,5 @@
+control c() {
+    action a() { }
+    table t { actions = { a; } }
+    apply { }
+}

@@ -1,0 +1,3 @@
+struct S<T> { }
+control C();
+typedef S<C> t;

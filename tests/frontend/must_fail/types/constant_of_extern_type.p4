@@ -1,0 +1,2 @@
+extern X { X(); }
+const X x = 1;

@@ -1,0 +1,2 @@
+enum bool E { A = 1 }
+enum int F { A = 1 }

@@ -1,0 +1,2 @@
+extern bit<8> f();
+enum bit<8> E { A = f() }

@@ -1,0 +1,3 @@
+struct S<T> { T a; }
+typedef S t;
+struct U { S s; }

@@ -1,0 +1,5 @@
+enum E { A }
+header H {
+    E e;
+    tuple<bit<8>> t;
+}

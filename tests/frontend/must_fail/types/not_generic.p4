@@ -1,0 +1,2 @@
+struct S { }
+typedef S<bit<8>> t;

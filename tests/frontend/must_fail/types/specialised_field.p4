@@ -1,0 +1,2 @@
+header H<T> { T a; }
+typedef H<string> t;

@@ -1,0 +1,6 @@
+extern X { X(); }
+struct S {
+    X x;
+    int i;
+    string s;
+}

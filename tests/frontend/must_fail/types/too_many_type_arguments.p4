@@ -1,0 +1,2 @@
+struct S<T> { T a; }
+typedef S<bit<8>, bit<8>> t;

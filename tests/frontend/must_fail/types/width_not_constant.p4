@@ -1,0 +1,5 @@
+control c(in bit<8> n) {
+    apply {
+        bit<(n)> x;
+    }
+}

@@ -1,0 +1,1 @@
+typedef bit<(true)> t;
