@@ -92,7 +92,14 @@ class Preprocessor:
         return text
 
     def _file(self, path: Path, text: str) -> None:
-        lines = _COMMENT.sub(_blank, text).split("\n")
+        def blank(match: re.Match[str]) -> str:
+            found = match.group()
+            if found.startswith("/*") and (len(found) < 4 or not found.endswith("*/")):
+                line = text.count("\n", 0, match.start()) + 1
+                self.reporter.error("preprocessor", "unterminated comment", Loc(str(path), line, 1))
+            return _blank(found)
+
+        lines = _COMMENT.sub(blank, text).split("\n")
         _FileRun(self, path, lines).run()
 
     def include(self, name: str, quoted: bool, current: Path, loc: Loc) -> None:
@@ -323,9 +330,8 @@ class _FileRun:
             self.name = match.group(2)
 
 
-def _blank(match: re.Match[str]) -> str:
+def _blank(text: str) -> str:
     """A comment becomes white space of the same shape, a string stays."""
-    text = match.group()
     if text[0] == '"':
         return text
     return "\n".join(" " * len(part) for part in text.split("\n"))

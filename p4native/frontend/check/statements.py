@@ -159,6 +159,9 @@ def _switch(ctx: Context, statement: ir.Switch) -> None:
     ctx.in_switch_expression = False
     t = statement.expr.type
     _switch_labels(ctx, statement)
+    for case in statement.cases:
+        if isinstance(case.label, ir.DontCare):
+            case.label.type = t
     if "exact" not in ctx.program.match_kinds and not isinstance(t, ActionRunType):
         ctx.error("undeclared", "a switch needs match_kind 'exact'; include core.p4", NOWHERE)
     if isinstance(t, ActionRunType):
