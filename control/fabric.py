@@ -16,10 +16,11 @@ from control.counters import port_stats
 from control.errors import ControlError, NicDownError
 from control.events import EventBus
 from control.model import DesiredState, Placement
+from control.model.state import Network
 from control.nic import Nic, Pipeline, Step
 from control.plane import NicStatus, PortStats
-from control.policy import compile_nic, placements_of
-from control.policy.reasons import PORT_VF0, PuntReason, TrafficClass, traffic_index
+from control.policy import NicProgram, compile_nic, placements_of
+from control.policy.reasons import PORT_UPLINK, PORT_VF0, PuntReason
 from control.store import STATE, Store
 
 LOG = logging.getLogger(__name__)
@@ -29,6 +30,11 @@ PacketHandler = Callable[[str, finsy.P4PacketIn], Awaitable[None]]
 HeldHandler = Callable[[str, bytes, int], Awaitable[None]]
 Placements = Mapping[str, Sequence[Placement]]
 Plan = Mapping[str, Step]
+
+
+Compiler = Callable[..., NicProgram]
+"""(state, NIC, placements, tags=...) -> what the NIC holds, as ``control.policy.compile_nic``."""
+OUT_TO_PORT = 0  # packet_out mode: straight out of `port`, past all tables
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,14 @@ class Fabric:
     """
 
     def __init__(
-        self, endpoints: Sequence[Endpoint], pipeline: Pipeline, store: Store, bus: EventBus
+        self,
+        endpoints: Sequence[Endpoint],
+        pipeline: Pipeline,
+        store: Store,
+        bus: EventBus,
+        compiler: Compiler = compile_nic,
     ) -> None:
+        self._compiler = compiler
         self.bus = bus
         self.lock = asyncio.Lock()
         self.placements: dict[str, tuple[Placement, ...]] = {}
@@ -213,7 +225,7 @@ class Fabric:
         everyone = [place for places in placements.values() for place in places]
         tags = self._tags.get(nic.name)
         try:
-            program = compile_nic(self.state, nic.name, everyone, tags=tags)
+            program = self._compiler(self.state, nic.name, everyone, tags=tags)
         except ValueError as error:
             raise ControlError(str(error)) from None
         entities = nic.encoder.program(program)
@@ -300,15 +312,26 @@ class Fabric:
                 except ControlError as error:
                     LOG.warning("%s: packet-in (%s) not handled: %s", nic.name, words, error)
 
+    async def announce(self, nic: str, network: Network, frame: bytes) -> None:
+        """Send a frame out of a NIC's uplink in a network."""
+        await self.nic(nic).packet_out(
+            frame, mode=OUT_TO_PORT, port=PORT_UPLINK, network=network.id
+        )
+
     async def port_stats(self, nic: str, ports: Sequence[int]) -> dict[int, PortStats]:
         """Counters of some ports of one NIC, as the guest behind the port sees them."""
         return await port_stats(self.nic(nic), ports)
 
     async def frames_to(self, nic: str, port: int) -> int:
-        """Frames that a NIC has sent to a port since it started."""
-        cells = [traffic_index(port, cls) for cls in TrafficClass]
-        counted = await self.nic(nic).read_counter("to_port_counter", cells)
-        return sum(packets for packets, _ in counted.values())
+        """Frames that have met a VF's entry in the destination table since it was installed."""
+        session = self.nic(nic)
+        query = p4r.Entity()
+        query.table_entry.table_id = session.encoder.table_ids["destination_table"]
+        match = query.table_entry.match.add(field_id=1)  # the P4 program pins it: port
+        match.exact.value = port.to_bytes(2, "big").lstrip(b"\0")
+        query.table_entry.counter_data.SetInParent()
+        found = await session.read([query])
+        return sum(entity.table_entry.counter_data.packet_count for entity in found)
 
 
 def _log_defect(task: asyncio.Task[None]) -> None:

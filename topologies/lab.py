@@ -60,6 +60,8 @@ class Lab:
         self.options = options or Options()
         self.topology = load(topology) if isinstance(topology, str) else topology
         self.kit = plane(self.options.plane, self.options.program)
+        if self.kit.guest_model is not None:
+            self.topology = self.topology.with_guest_model(self.kit.guest_model)
         self.target: Choice = self.kit.target(self.options.target)
         self.compiler: Choice = choose_compiler(self.options.compiler)
         self.rundir = RunDirectory(self.options.run_dir)

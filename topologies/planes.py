@@ -8,14 +8,17 @@ from pathlib import Path
 
 from control.connections.service import ConnectionService
 from control.events import EventBus
-from control.fabric import Endpoint, Fabric
+from control.fabric import Compiler, Endpoint, Fabric
 from control.migration.attempt import Attempt
 from control.migration.manager import MigrationManager, Progress
 from control.migration.record import Record
 from control.migration.replug import Replug
 from control.migration.site import Site
+from control.model.types import GuestModel
 from control.nic import Pipeline
 from control.ovs.plane import OvsPlane
+from control.policy import compile_nic
+from control.policy.sriov import compile_sriov
 from control.service import Controller
 from control.store import Store
 from topologies.errors import LabError
@@ -43,6 +46,9 @@ class PlaneKit(ABC):
     name: str
     source: Path | None
     """The P4 program, where the plane runs one."""
+
+    guest_model: GuestModel | None = None
+    """How VFs reach guests on this plane, whatever the document says; None leaves it alone."""
 
     @abstractmethod
     def target(self, wish: str) -> Choice:
@@ -79,9 +85,7 @@ class P4Plane(PlaneKit):
 
     def controller(self, parts: Parts) -> Controller:
         """A P4Runtime session per NIC; migrations that hold and redirect."""
-        if parts.program is None:
-            raise LabError(f"the plane {self.name} needs a P4 program")
-        fabric = _fabric(parts, parts.program)
+        fabric = _fabric(parts)
         hypervisor, store = parts.hypervisor, parts.store
         connections = ConnectionService(fabric)
         fabric.companions.append(connections)
@@ -130,16 +134,40 @@ class OvsKit(PlaneKit):
         return Controller(plane, parts.hypervisor, parts.store, migrations, parts.about)
 
 
-def _fabric(parts: Parts, program: Program) -> Fabric:
+@dataclass(frozen=True)
+class SriovPlane(P4Plane):
+    """The fixed-function card: the guest's device is the VF itself, and migrating re-plugs it."""
+
+    guest_model: GuestModel | None = "vf"
+
+    def controller(self, parts: Parts) -> Controller:
+        """P4Runtime sessions that refuse what the card cannot do."""
+        fabric = _fabric(parts, compile_sriov)
+
+        def begin(record: Record, progress: Progress | None) -> Replug:
+            return Replug(record, progress, fabric, parts.hypervisor)
+
+        migrations = MigrationManager(fabric, parts.store, begin)
+        return Controller(fabric, parts.hypervisor, parts.store, migrations, parts.about)
+
+
+def _fabric(parts: Parts, compiler: Compiler = compile_nic) -> Fabric:
     """Sessions with all NICs of the network."""
+    if parts.program is None:
+        raise LabError("this plane needs a P4 program")
     endpoints = [
         Endpoint(nic.name, nic.address, nic.options.device_id)
         for nic in parts.network.nics.values()
     ]
-    return Fabric(endpoints, Pipeline(program.p4info, program.json), parts.store, parts.bus)
+    pipeline = Pipeline(parts.program.p4info, parts.program.json)
+    return Fabric(endpoints, pipeline, parts.store, parts.bus, compiler)
 
 
-_KITS: tuple[PlaneKit, ...] = (P4Plane("hybrid", ROOT / "p4src" / "hybrid_nic.p4"), OvsKit())
+_KITS: tuple[PlaneKit, ...] = (
+    P4Plane("hybrid", ROOT / "p4src" / "hybrid_nic.p4"),
+    SriovPlane("sriov", ROOT / "p4src" / "sriov_nic.p4"),
+    OvsKit(),
+)
 PLANES = {kit.name: kit for kit in _KITS}
 
 

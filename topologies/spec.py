@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from control.model import DesiredState
-from control.model.types import Misplaced, Name
+from control.model.types import GuestModel, Misplaced, Name
 
 NODE_NAME_LENGTH = 8  # names become parts of interface names, of which the kernel allows 15
 
@@ -48,3 +48,8 @@ class Topology(DesiredState):
         return DesiredState.model_validate(
             self.model_dump(exclude={"name", "description", "tor"}, exclude_defaults=True)
         )
+
+    def with_guest_model(self, model: GuestModel) -> Topology:
+        """The same lab with every VF reaching its guest in one way."""
+        vms = [vm.model_copy(update={"model": model}) for vm in self.vms]
+        return self.model_copy(update={"vms": vms})

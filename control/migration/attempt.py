@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from control.store import Store
 
 Step = Callable[[], Awaitable[None]]
-DRAIN_LIMIT_S = 10.0
+DRAIN_LIMIT_S = 1.0  # senders on the source itself never stop; for them either way is right
 NIC_RETURN_S = 60.0
 POLL_S = 0.02
 
@@ -56,6 +56,7 @@ class Attempt:
         self._aborted = False
         self._frozen_at: float | None = None
         self._dirty = 0
+        self._before_redirect: int | None = None
 
     async def run(self) -> MigrationReport:
         """All phases from prepare on. Raises ControlError when it was rolled back."""
@@ -132,8 +133,10 @@ class Attempt:
             self._check_abort()
             await channel.send(octets)
 
-        sent, self._dirty = await pre_copy(self.record.options, send, monotonic)
-        self.report.bytes_copied += sent
+        copied = await pre_copy(self.record.options, send, monotonic)
+        self._dirty = copied.dirty
+        self.report.bytes_copied += copied.sent
+        self.report.throttle_percent = copied.throttle * 100
         await self._copy_state()
 
     async def _freeze(self) -> None:
@@ -146,7 +149,9 @@ class Attempt:
 
     async def _transfer(self, channel: MemoryChannel) -> None:
         """What was still dirty, and what state has changed since."""
-        await channel.send(self._dirty)
+        _, self._before_redirect = await asyncio.gather(
+            channel.send(self._dirty), self._seen_by_source()
+        )
         self.report.bytes_copied += self._dirty
         await self._copy_state()
 
@@ -190,18 +195,24 @@ class Attempt:
 
     async def _drain(self) -> None:
         """Wait until the source's redirect entry counts no more frames."""
-        end, options = self.record.source, self.record.options
         deadline = monotonic() + DRAIN_LIMIT_S
         last, quiet_since = -1, monotonic()
-        while monotonic() < deadline and monotonic() - quiet_since < options.drain_s:
-            try:
-                count = await self._site.redirected(end.nic, end.vf)
-            except NicDownError:
+        while monotonic() < deadline and monotonic() - quiet_since < self.record.options.drain_s:
+            count = await self._seen_by_source()
+            if count is None:
                 return  # a NIC that is down sends nothing on
             if count != last:
                 last, quiet_since = count, monotonic()
             await asyncio.sleep(POLL_S)
-        self.report.redirected = last
+        if self._before_redirect is not None:
+            self.report.redirected = last - self._before_redirect
+
+    async def _seen_by_source(self) -> int | None:
+        """Frames for the VM that the source has handled; None while it is down."""
+        try:
+            return await self._site.frames_to(self.record.source.nic, self.record.source.vf)
+        except NicDownError:
+            return None
 
     # -- helpers -----------------------------------------------------------------------------------
 

@@ -8,31 +8,45 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from control.migration.record import Options
 
 MIB = 1024 * 1024
+SHRINK = 0.5  # a round should leave no more than this share of what it sent
+THROTTLE_STEP, THROTTLE_MOST = 0.2, 0.99
 Send = Callable[[int], Awaitable[None]]
 
 
-async def pre_copy(options: Options, send: Send, clock: Callable[[], float]) -> tuple[int, int]:
-    """Send memory in rounds; returns (bytes sent, bytes still dirty).
+@dataclass(frozen=True)
+class Copied:
+    """Bytes sent, bytes still dirty, and the share of CPU time (0..1) taken from the guest."""
 
-    ``send(n)`` moves n bytes and returns when they have arrived. Ends when no more than
-    ``limit_mib`` is dirty, when a round does not shrink the remainder, or after ``rounds``.
+    sent: int
+    dirty: int
+    throttle: float
+
+
+async def pre_copy(options: Options, send: Send, clock: Callable[[], float]) -> Copied:
+    """Send memory in rounds until no more than ``limit_mib`` is dirty, or ``rounds`` have passed.
+
+    ``send(n)`` moves n bytes and returns when they have arrived. While the remainder does not
+    shrink enough, the guest's CPUs are throttled further, as QEMU's auto-converge does.
     """
     total = int(options.memory_mib * MIB)
-    dirty, sent = total, 0
+    dirty, sent, throttle = total, 0, 0.0
     for _ in range(options.rounds):
         began = clock()
         await send(dirty)
         sent += dirty
-        dirtied = min(total, int((clock() - began) * options.dirty_mib_s * MIB))
-        converging = dirtied < dirty
+        rate = options.dirty_mib_s * MIB * (1 - throttle)
+        dirtied = min(total, int((clock() - began) * rate))
+        if dirtied > dirty * SHRINK:
+            throttle = min(THROTTLE_MOST, throttle + THROTTLE_STEP)
         dirty = dirtied
-        if dirty <= options.limit_mib * MIB or not converging:
+        if dirty <= options.limit_mib * MIB:
             break
-    return sent, dirty
+    return Copied(sent, dirty, throttle)
 
 
 def monotonic() -> float:

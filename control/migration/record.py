@@ -43,7 +43,7 @@ class Options(Strict):
     memory_mib: Annotated[float, Field(gt=0)] = 64
     dirty_mib_s: Annotated[float, Field(ge=0, description="how fast the guest dirties pages")] = 8
     limit_mib: Annotated[float, Field(gt=0, description="freeze when no more is dirty")] = 1
-    rounds: Annotated[int, Field(ge=1, description="pre-copy rounds at the most")] = 8
+    rounds: Annotated[int, Field(ge=1, description="pre-copy rounds at the most")] = 30
     held_frames: Annotated[int, Field(ge=0, description="frames held while frozen")] = 8192
     held_mib: Annotated[float, Field(ge=0, description="bytes held while frozen, in MiB")] = 128
     drain_s: Annotated[float, Field(ge=0, description="quiet time before release")] = 0.25

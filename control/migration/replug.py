@@ -83,14 +83,17 @@ class Replug:
         """Plug the device in at the source again."""
         record = self.record
         self._plane.move(record.vm, record.source.server, record.source.vf)
+        self._plane.placements[record.vm] = record.placements("active", None)
         await self._plane.program()
         await self._hypervisor.attach(record.vm, record.source.nic, record.source.vf)
         await self._hypervisor.thaw(record.vm)
         self.report.outcome, self.report.reason = "rolled back", reason
 
     async def _pre_copy(self, channel: MemoryChannel) -> None:
-        sent, self._dirty = await pre_copy(self.record.options, channel.send, monotonic)
-        self.report.bytes_copied += sent
+        copied = await pre_copy(self.record.options, channel.send, monotonic)
+        self._dirty = copied.dirty
+        self.report.bytes_copied += copied.sent
+        self.report.throttle_percent = copied.throttle * 100
 
     async def _freeze(self) -> None:
         if self._aborted:
@@ -104,6 +107,7 @@ class Replug:
     async def _switch(self) -> None:
         record = self.record
         self._plane.move(record.vm, record.destination.server, record.destination.vf)
+        self._plane.placements[record.vm] = record.placements(None, "active")
         await self._plane.program()
         await self._hypervisor.attach(record.vm, record.destination.nic, record.destination.vf)
 

@@ -30,6 +30,7 @@ class MigrationReport:
     phases: list[PhaseTime] = field(default_factory=list)
     blackout_ms: float = 0.0
     bytes_copied: int = 0
+    throttle_percent: float = 0.0
     state_entries: int = 0
     held: int = 0
     redirected: int = 0
@@ -53,6 +54,7 @@ class MigrationReport:
         table.add_row("blackout", f"{self.blackout_ms:.1f}")
         table.add_section()
         table.add_row("memory copied", f"{self.bytes_copied / 2**20:.1f} MiB")
+        table.add_row("guest throttled", f"{self.throttle_percent:.0f} %")
         table.add_row("connections moved", str(self.state_entries))
         table.add_row("packets held", str(self.held))
         table.add_row("packets redirected", str(self.redirected))

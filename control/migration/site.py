@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from control.errors import NicDownError
+from control.fabric import OUT_TO_PORT
 from control.migration.announce import rarp
 from control.migration.held import Frame
 from control.model import Placement
@@ -15,7 +16,6 @@ from control.policy.reasons import PORT_UPLINK, vf_port
 if TYPE_CHECKING:
     from control.fabric import Fabric, HeldHandler, Plan
 
-OUT_TO_PORT = 0  # packet_out mode: straight out of `port`, past all tables
 Placements = tuple[Placement, ...]
 
 
@@ -84,6 +84,6 @@ class Site:
         session = self.fabric.nic(nic)
         await session.packet_out(payload, mode=OUT_TO_PORT, port=port, network=network)
 
-    async def redirected(self, nic: str, vf: int) -> int:
-        """Frames that a NIC has sent on for the VF since its entry was installed."""
+    async def frames_to(self, nic: str, vf: int) -> int:
+        """Frames that have met the VF's entry in a NIC's destination table."""
         return await self.fabric.frames_to(nic, vf_port(vf))
