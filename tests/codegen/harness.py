@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 from p4native.bmv2 import model as m
@@ -15,20 +17,38 @@ WARNINGS = ["-std=gnu11", "-Wall", "-Wextra", "-Werror"]
 ROOM = 1 << 16
 
 
+INCLUDE = ["-I", str(RUNTIME / "include"), "-I", str(HERE)]
+_FOLDER = tempfile.TemporaryDirectory(prefix="p4n-harness-")
+
+
+def compile_c(compiler: str, *args: str) -> None:
+    """Runs the compiler with the project's warnings as errors."""
+    done = subprocess.run(
+        [compiler, *WARNINGS, *INCLUDE, *args], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@lru_cache
+def fixed_objects(compiler: str, *flags: str) -> list[str]:
+    """Objects that do not depend on the program: the runtime and the harness."""
+    objects = []
+    number = fixed_objects.cache_info().currsize
+    for source in [*sorted((RUNTIME / "pipeline").glob("*.c")), HERE / "harness.c"]:
+        target = str(Path(_FOLDER.name) / f"{number}-{source.stem}.o")
+        compile_c(compiler, *flags, "-c", str(source), "-o", target)
+        objects.append(target)
+    return objects
+
+
 def write_sources(program: m.Program, directory: Path) -> list[str]:
-    """Writes the generated C into `directory`; returns all sources to compile."""
+    """Writes the generated C into `directory`; returns the paths."""
     sources = []
     for name, text in generate(program).items():
         path = directory / name
         path.write_text(text)
         sources.append(str(path))
-    sources += [str(p) for p in sorted((RUNTIME / "pipeline").glob("*.c"))]
-    return [*sources, str(HERE / "harness.c")]
-
-
-def compile_command(compiler: str, sources: list[str], output: Path, *flags: str) -> list[str]:
-    include = ["-I", str(RUNTIME / "include"), "-I", str(HERE)]
-    return [compiler, *WARNINGS, *flags, *include, *sources, "-o", str(output)]
+    return sources
 
 
 class Harness:
@@ -38,11 +58,10 @@ class Harness:
         self, program: m.Program, directory: Path, compiler: str = "gcc", optimise: str = "-O1"
     ) -> None:
         library = directory / "program.so"
-        command = compile_command(
-            compiler, write_sources(program, directory), library, optimise, "-shared", "-fPIC"
-        )
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        flags = (optimise, "-fPIC")
+        sources = write_sources(program, directory)
+        compile_c(compiler, *flags, "-shared", *sources, *fixed_objects(compiler, *flags),
+                  "-o", str(library))  # fmt: skip
         self.program = program
         self.lib = ctypes.CDLL(str(library))
         self.lib.harness_new.restype = ctypes.c_void_p
@@ -82,4 +101,5 @@ class Harness:
 
     def digest(self) -> bytes:
         data = ctypes.create_string_buffer(1024)
-        return data.raw[: self.lib.harness_digest(self.handle, data)]
+        length = self.lib.harness_digest(self.handle, data)
+        return data.raw[:length]
