@@ -24,7 +24,8 @@ STANDARD_INCLUDE = Path(__file__).resolve().parent.parent / "p4include"
 _MAX_INCLUDE_DEPTH = 200
 _MAX_LINES = 1_000_000
 _MAX_BYTES = 32 << 20
-_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|//(?:\\\n|[^\n])*|/\*.*?\*/|/\*.*\Z', re.S)
+# Strings may span lines, but not directives (an odd quote in skipped text must not eat them).
+_COMMENT = re.compile(r'"(?:\\.|[^"\\\n]|\n(?!\s*#))*"|//(?:\\\n|[^\n])*|/\*.*?\*/|/\*.*\Z', re.S)
 _IDENT = re.compile(r"[A-Za-z_]\w*")
 _DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z_]\w*)?[ \t]*(.*)", re.S)
 _DEFINED = re.compile(r"\bdefined\s*(?:\(\s*([A-Za-z_]\w*)\s*\)|([A-Za-z_]\w*))")

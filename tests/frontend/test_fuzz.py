@@ -19,10 +19,12 @@ from .helpers import value_of
 SEEDS = [p.read_text() for p in programs(MUST_FAIL) if p.stat().st_size < 3000]
 SEEDS += [p.read_text() for p in sorted((Path(__file__).parents[1] / "corpus").glob("*.p4"))[:20]]
 
-TOKENS = sorted(KEYWORDS) + (
-    'x y T main 1 0 255 8w1 4s7 0xff "s" { } ( ) [ ] < > ; : , . = == + - * / % & | ^ ~ ! ++ << >>'
-    " &&& .. ... ? @ @name |+| {#} #include #define #if #endif \n bit<8> int<4> tuple<> header"
-).split(" ")
+SYMBOLS = [
+    *"{ } ( ) [ ] < > ; : , . = == + - * / % & | ^ ~ ! ++ << >> &&& .. ... ? @ |+| {#}".split(),
+    *["x", "y", "T", "main", "1", "0", "255", "8w1", "4s7", "0xff", '"s"', "@name", "\n"],
+    *["#include", "#define", "#if", "#endif", "bit<8>", "int<4>", "tuple<>", "header"],
+]
+TOKENS = sorted(KEYWORDS) + SYMBOLS
 
 
 def survives(text: str) -> None:

@@ -113,3 +113,8 @@ def test_locations_survive_expansion() -> None:
         ("here", "t.p4:2:8"),
         ("there", "other.p4:100:1"),
     ]
+
+
+def test_string_over_several_lines() -> None:
+    assert expand('@a("\n// kept\n") x') == '@a(" // kept ") x'
+    assert expand('#if 0\nan odd " quote\n#endif\nx "y"') == 'x "y"'

@@ -20,8 +20,8 @@ class Decl(Node):
     annotations: list[Annotation] = field(default_factory=list, kw_only=True, repr=False)
 
     def annotation(self, name: str) -> Annotation | None:
-        """The last annotation called `name`, if any."""
-        for a in reversed(self.annotations):
+        """The first annotation called `name`, if any."""
+        for a in self.annotations:
             if a.name == name:
                 return a
         return None

@@ -32,8 +32,8 @@ class KeyElement(Node):
     annotations: list[Annotation] = field(default_factory=list)
 
     def annotation(self, name: str) -> Annotation | None:
-        """The last annotation called `name`, if any."""
-        for a in reversed(self.annotations):
+        """The first annotation called `name`, if any."""
+        for a in self.annotations:
             if a.name == name:
                 return a
         return None
@@ -57,8 +57,8 @@ class ActionRef(Node):
         return self.call.target
 
     def annotation(self, name: str) -> Annotation | None:
-        """The last annotation called `name`, if any."""
-        for a in reversed(self.annotations):
+        """The first annotation called `name`, if any."""
+        for a in self.annotations:
             if a.name == name:
                 return a
         return None
