@@ -46,6 +46,7 @@ class DataPlane:
         self.network = network
         self.directory = directory
         self.closing = False
+        self.at_home = False
         self._watchers: list[threading.Thread] = []
         program = compile_program(
             plane("hybrid").source, choose_compiler(os.environ.get("P4C", "auto")).name

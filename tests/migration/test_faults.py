@@ -6,8 +6,8 @@ import pytest
 
 from tests.migration.conftest import DataPlane
 
-BEFORE = ["prepare.done", "pre-copy", "freeze.done", "transfer.done"]
-AFTER = ["switch", "switch.done", "resume.done", "release"]
+BEFORE = ["prepare.done", "freeze.done", "transfer.done"]
+AFTER = ["switch", "switch.done", "resume.done"]
 QUICK = {"memory_mib": 2, "drain_s": 0.1}
 MOVE = [["vm1", "server2"]]
 
@@ -15,14 +15,17 @@ MOVE = [["vm1", "server2"]]
 @pytest.fixture(autouse=True)
 def at_home(data_plane: DataPlane) -> None:
     """Every test begins with vm1 on server1 and both NICs as the desired state says."""
-    data_plane.forget()
-    told = data_plane.controller()
-    assert told and told["error"] == ""
-    reachable(data_plane)
+    if not data_plane.at_home:
+        data_plane.forget()
+        told = data_plane.controller()
+        assert told and told["error"] == ""
+        reachable(data_plane)
+    data_plane.at_home = False
 
 
 def reachable(plane: DataPlane) -> None:
-    """vm1 is reached from a VM of each server."""
+    """vm1 reaches, and is reached from, a VM of each server; it speaks first, as guests do."""
+    assert plane.vm("vm1").pings("10.0.0.3", count=3, wait=2) == 3, "vm1 cannot reach vm3"
     for name in ("vm2", "vm3"):
         assert plane.vm(name).pings("10.0.0.1", count=3, wait=2) == 3, f"{name} lost vm1"
 
@@ -36,6 +39,7 @@ def settled(plane: DataPlane, server: str) -> None:
     assert told["journal"] == []
     assert told["wrote_at_start"] == []
     reachable(plane)
+    plane.at_home = server == "server1"
 
 
 def test_without_a_fault(data_plane: DataPlane):
@@ -60,21 +64,21 @@ def test_controller_killed_from_the_switch_on(data_plane: DataPlane, point: str)
     settled(data_plane, "server2")
 
 
-@pytest.mark.parametrize("point", BEFORE)
+@pytest.mark.parametrize("point", ["pre-copy", "transfer"])
 def test_failure_before_the_switch_is_undone(data_plane: DataPlane, point: str):
     told = data_plane.controller(migrate=MOVE, options=QUICK, fault=f"{point}:fail")
     assert told and "injected" in told["error"]
     settled(data_plane, "server1")
 
 
-@pytest.mark.parametrize("point", AFTER)
+@pytest.mark.parametrize("point", ["switch.done", "release"])
 def test_failure_from_the_switch_on_is_overcome(data_plane: DataPlane, point: str):
     told = data_plane.controller(migrate=MOVE, options=QUICK, fault=f"{point}:fail")
     assert told and told["error"] == ""
     settled(data_plane, "server2")
 
 
-@pytest.mark.parametrize("point", ["prepare.done", "freeze.done", "switch", "switch.done"])
+@pytest.mark.parametrize("point", ["freeze.done", "switch"])
 @pytest.mark.parametrize("nic", ["nic1", "nic2"])
 def test_a_nic_killed(data_plane: DataPlane, nic: str, point: str):
     fault = f"{point}:kill={data_plane.nic_pid(nic)}"
