@@ -45,8 +45,19 @@ def _switches() -> Iterator[dict[str, Switch]]:
         switch.stop()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call":  # type: ignore[attr-defined]
+        item.stash[_passed] = report.passed  # type: ignore[attr-defined]
+    return report
+
+
+_passed = pytest.StashKey[bool]()
+
+
 @pytest.fixture
-def switch(request: pytest.FixtureRequest, _switches: dict[str, Switch]) -> Switch:
+def switch(request: pytest.FixtureRequest, _switches: dict[str, Switch]) -> Iterator[Switch]:
     """A running switch of the target, device 1, ports 1 to 8, CPU port 510."""
     kind = request.param
     gap = request.node.get_closest_marker("bmv2_gap")
@@ -59,7 +70,10 @@ def switch(request: pytest.FixtureRequest, _switches: dict[str, Switch]) -> Swit
         _switches[kind] = NativeSwitch() if kind == "native" else Bmv2Switch()
     found = _switches[kind]
     found.drain()
-    return found
+    yield found
+    # What a refused request did to BMv2 may outlive it: the next test gets a new one.
+    if kind == "bmv2" and not request.node.stash.get(_passed, False):
+        _switches.pop(kind).stop()
 
 
 @dataclass

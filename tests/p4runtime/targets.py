@@ -19,7 +19,7 @@ from p4native.switch import device as switch_device
 
 PORTS = range(1, 9)
 CPU_PORT = 510
-DEADLINE_S = 10.0
+DEADLINE_S = 5.0
 _serial = itertools.count()
 
 

@@ -134,6 +134,7 @@ def test_group_rules(lab: Lab) -> None:
     lab.client.delete(build.member("spread", 1))
 
 
+@pytest.mark.bmv2_gap("an entry cannot refer to an empty group")
 def test_empty_group_does_nothing(lab: Lab) -> None:
     lab.client.insert(lab.build.group("spread", 1))
     lab.client.insert(
@@ -163,7 +164,8 @@ def test_watch_port_takes_a_member_out(lab: Lab) -> None:
 def test_one_shot_reads_back_as_written_and_forwards(lab: Lab) -> None:
     build = lab.build
     actions = [build.action("forward", port=2), build.action("forward_marked", port=3, mark=9)]
-    entry = build.entry("selector_table", {"key": 1}, build.one_shot((actions[0], 1), (actions[1], 2)))
+    spread = build.one_shot((actions[0], 1), (actions[1], 2))
+    entry = build.entry("selector_table", {"key": 1}, spread)
     wanted = build.entry("selector_table")
     lab.client.insert(entry)
     assert lab.client.read(wanted) == [entry]
@@ -439,6 +441,12 @@ def test_value_set_rules(lab: Lab) -> None:
 # -- replication ----------------------------------------------------------------------------------
 
 
+def read_replicas(lab: Lab, number: int) -> set[tuple[bytes, int]]:
+    (found,) = lab.client.read(multicast(number))
+    group = found.packet_replication_engine_entry.multicast_group_entry
+    return {(replica.port, replica.instance) for replica in group.replicas}
+
+
 def test_multicast_group_replicates(lab: Lab) -> None:
     build = lab.build
     group = multicast(5, (2, 11), (3, 12), (3, 13))
@@ -446,7 +454,7 @@ def test_multicast_group_replicates(lab: Lab) -> None:
     lab.client.insert(
         build.entry("exact_table", {"dst": 1, "port": 1}, build.action("multicast", group=5))
     )
-    assert lab.client.read(multicast(0)) == [group]
+    assert read_replicas(lab, 5) == {(b"\2", 11), (b"\3", 12), (b"\3", 13)}
     lab.switch.send(1, probe(dst=1))
     received = [lab.switch.receive() for _ in range(3)]
     copies = sorted((port, int.from_bytes(frame[16:18], "big")) for port, frame in received)
@@ -484,6 +492,7 @@ def clone_entry(lab: Lab, session: int) -> p4r.Entity:
     return lab.build.entry("ternary_table", {"port": 1}, action, priority=1)
 
 
+@pytest.mark.bmv2_gap("the packet length of a clone session is refused")
 def test_clone_session_copies_and_truncates(lab: Lab) -> None:
     build = lab.build
     session = clone_session(9, (5, 1), (6, 2), packet_length_bytes=24)

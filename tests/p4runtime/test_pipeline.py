@@ -129,7 +129,6 @@ def test_bad_p4info_is_refused_and_names_the_table(lab: Lab, damage: object) -> 
     assert lab.client.get_pipeline().config.p4info == lab.program.info
 
 
-@pytest.mark.bmv2_gap("the config is returned in another form")
 def test_get_returns_what_was_set(lab: Lab) -> None:
     config = lab.program.config(cookie=0xC0FFEE)
     lab.client.set_pipeline(config)

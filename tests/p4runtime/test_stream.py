@@ -146,12 +146,10 @@ def learned(digest: p4r.DigestList) -> list[tuple[bytes, bytes]]:
 
 def test_digest_reports_and_is_acknowledged(lab: Lab) -> None:
     lab.client.insert(lab.build.digest("learn_t", 1, 0, 3_600_000_000_000), learn(lab))
-    before = time.time_ns()
     lab.switch.send(1, probe(src=0xABCD))
     first = lab.stream.next("digest")
     assert first.digest_id == lab.build.id("digests", "learn_t")
     assert learned(first) == [(b"\xab\xcd", b"\x01")]
-    assert before <= first.timestamp <= time.time_ns()
     lab.switch.send(1, probe(src=0xABCD))
     lab.switch.send(1, probe(src=0xABCE))
     second = lab.stream.next("digest")
@@ -165,6 +163,15 @@ def test_digest_reports_and_is_acknowledged(lab: Lab) -> None:
     assert learned(lab.stream.next("digest")) == [(b"\xab\xcd", b"\x01")]
 
 
+@pytest.mark.bmv2_gap("timestamps are not since the epoch")
+def test_digest_timestamp(lab: Lab) -> None:
+    lab.client.insert(lab.build.digest("learn_t", 1, 0, 0), learn(lab))
+    before = time.time_ns()
+    lab.switch.send(1, probe())
+    assert before <= lab.stream.next("digest").timestamp <= time.time_ns()
+
+
+@pytest.mark.bmv2_gap("digest lists may be longer than max_list_size")
 def test_digest_lists_are_filled_or_time_out(lab: Lab) -> None:
     lab.client.insert(lab.build.digest("learn_t", 3, 200_000_000, 0), learn(lab))
     for src in (1, 2, 2, 3, 4):
@@ -206,6 +213,7 @@ def test_disabled_digest_is_silent(lab: Lab) -> None:
 # -- idle timeout ---------------------------------------------------------------------------------
 
 
+@pytest.mark.bmv2_gap("idle notifications lack the metadata")
 @pytest.mark.slow
 def test_idle_entries_are_reported_again_and_again(lab: Lab) -> None:
     entry = lab.build.entry(
