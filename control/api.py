@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
+from control.api_nic import add_nic_routes
 from control.errors import ControlError, NicDownError, RefusedError
 from control.migration.report import PhaseTime
 from control.service import Controller
@@ -58,6 +59,7 @@ def make_app(controller: Controller) -> FastAPI:
     _add_errors(app)
     _add_views(app, controller)
     _add_changes(app, controller)
+    add_nic_routes(app, controller)
     return app
 
 

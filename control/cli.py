@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from control.cli_nic import add_nic_words
 from control.client import Client
 from control.errors import ControlError
 from control.events import Event
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 acl_app = typer.Typer(no_args_is_help=True, help="Filters on VMs' traffic.")
 app.add_typer(acl_app, name="acl")
+add_nic_words(app)
 
 
 def main() -> None:

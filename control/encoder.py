@@ -70,6 +70,7 @@ class Encoder:
         actions = {action.preamble.id: action for action in info.actions}
         self.const_tables = frozenset(t.preamble.id for t in info.tables if t.is_const_table)
         self.table_ids = {t.preamble.alias: t.preamble.id for t in info.tables}
+        self.table_sizes = {t.preamble.alias: t.size for t in info.tables}
         self.counter_ids = {c.preamble.alias: c.preamble.id for c in info.counters}
         self.metered = frozenset(meter.direct_table_id for meter in info.direct_meters)
         self.meter_ids = {m.preamble.alias: m.preamble.id for m in info.meters}
@@ -100,6 +101,21 @@ class Encoder:
                 )
                 words.append(f"-> {name}({', '.join(values)})")
         return " ".join(words)
+
+    def decode(self, entry: p4r.TableEntry) -> Entry:
+        """A table entry as read from a NIC, with the P4Info's names; statistics are left out."""
+        alias, table = next((a, t) for a, t in self._tables.items() if t.id == entry.table_id)
+        given = {match.field_id: _value(match) for match in entry.match}
+        match = tuple(
+            (name, given[number]) for name, (number, _) in table.fields.items() if number in given
+        )
+        chosen = entry.action.action
+        values = {param.param_id: int.from_bytes(param.value, "big") for param in chosen.params}
+        for action, (number, parameters) in table.actions.items():
+            if number == chosen.action_id:
+                params = tuple((name, values[i]) for name, i in parameters.items())
+                return Entry(alias, match, action, params, priority=entry.priority)
+        raise ControlError(f"an entry of {alias} has an action that the P4 program does not have.")
 
     def program(self, program: NicProgram) -> list[p4r.Entity]:
         """Everything a NIC should hold, as entities."""
@@ -171,6 +187,19 @@ class Encoder:
         entity.meter_entry.index.index = meter.index
         _rate(entity.meter_entry.config, meter.rate)
         return entity
+
+
+def _value(match: p4r.FieldMatch) -> int | tuple[int, int]:
+    """A match value as policy entries have it."""
+    kind = match.WhichOneof("field_match_type")
+    number = int.from_bytes
+    if kind == "lpm":
+        return number(match.lpm.value, "big"), match.lpm.prefix_len
+    if kind == "ternary":
+        return number(match.ternary.value, "big"), number(match.ternary.mask, "big")
+    if kind == "range":
+        return number(match.range.low, "big"), number(match.range.high, "big")
+    return number(match.optional.value if kind == "optional" else match.exact.value, "big")
 
 
 def _show(match: p4r.FieldMatch) -> str:

@@ -19,8 +19,9 @@ from control.model import DesiredState, Placement
 from control.model.state import Network
 from control.nic import Nic, Pipeline, Step
 from control.plane import NicStatus, PortStats
-from control.policy import NicProgram, compile_nic, placements_of
+from control.policy import Entry, NicProgram, compile_nic, placements_of
 from control.policy.reasons import PORT_UPLINK, PORT_VF0, PuntReason
+from control.policy.room import lacking
 from control.store import STATE, Store
 
 LOG = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class Fabric:
         }
         self._tags: dict[str, Mapping[str, int]] = {}
         self._entries: dict[str, int] = {}
+        self._programs: dict[str, NicProgram] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._handlers: dict[int, list[PacketHandler]] = {}
         self.companions: list[Companion] = []
@@ -206,8 +208,9 @@ class Fabric:
         """
         names = self.nic_names if nics is None else nics
         connected = [nic for nic in map(self.nic, names) if nic.is_up]
+        wanted = [(nic, self._compile(nic, self.placements)) for nic in connected]
         results = await asyncio.gather(
-            *(self._program(nic) for nic in connected), return_exceptions=True
+            *(self._reconcile(nic, entities) for nic, entities in wanted), return_exceptions=True
         )
         for result in results:
             if isinstance(result, NicDownError):
@@ -217,7 +220,10 @@ class Fabric:
 
     async def _program(self, nic: Nic) -> None:
         """Write what differs between what one NIC holds and what it should hold."""
-        difference = await nic.reconcile(self._compile(nic, self.placements))
+        await self._reconcile(nic, self._compile(nic, self.placements))
+
+    async def _reconcile(self, nic: Nic, entities: list[p4r.Entity]) -> None:
+        difference = await nic.reconcile(entities)
         self._report(nic, Step(difference, {}))
 
     def _compile(self, nic: Nic, placements: Placements) -> list[p4r.Entity]:
@@ -228,6 +234,10 @@ class Fabric:
             program = self._compiler(self.state, nic.name, everyone, tags=tags)
         except ValueError as error:
             raise ControlError(str(error)) from None
+        missing = lacking(program, nic.encoder.table_sizes, self._programs.get(nic.name))
+        if missing:
+            raise ControlError(f"{nic.name} has no room: {'; '.join(missing)}.")
+        self._programs[nic.name] = program
         entities = nic.encoder.program(program)
         self._tags[nic.name] = program.tags
         self._entries[nic.name] = len(entities)
@@ -260,6 +270,11 @@ class Fabric:
             self.bus.emit("write", nic.name, str(step.difference))
         for update in step.difference.updates:
             self.bus.emit("write", nic.name, nic.encoder.describe(update))
+
+    def policy_entries(self, nic: str) -> Sequence[Entry]:
+        """The entries that policy last made for a NIC, with their notes."""
+        program = self._programs.get(nic)
+        return () if program is None else program.entries
 
     def status(self) -> list[NicStatus]:
         """Every NIC, in the state's order."""

@@ -22,7 +22,7 @@ def words() -> dict[str, str]:
             found[name] = (command.callback.__doc__ or "").strip().splitlines()[0]
     for group in cli.app.registered_groups:
         if group.name:
-            found[group.name] = "acl add | acl del | acl list: filters on VMs' traffic."
+            found[group.name] = str(group.typer_instance.info.help)
     return found
 
 
