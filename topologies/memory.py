@@ -19,7 +19,7 @@ from typing import TypeVar
 from topologies.errors import LabError
 
 CONNECT_S = 3.0
-STALL_S = 30.0
+STALL_S = 5.0
 _CHUNK = 1 << 20
 _ACK = b"k"
 _NEWNET = 0x40000000

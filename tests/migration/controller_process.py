@@ -71,6 +71,7 @@ async def work(task: dict[str, Any]) -> dict[str, Any]:
     except ControlError as error:
         result["error"] = str(error)
     finally:
+        await fabric.wait_ready(READY_S)  # a NIC that a test killed comes back
         result["places"] = {vm.name: vm.server for vm in fabric.state.vms}
         result["journal"] = list(store.journal())
         await controller.stop()
