@@ -262,6 +262,15 @@ void harness_add(struct harness *h, uint32_t table, const uint8_t *key, const ui
 		exact_insert(t, r->entry, r->entry->data + t->hash.key_off, t->desc->key_bytes);
 }
 
+void harness_default(struct harness *h, uint32_t table, uint32_t action, const uint8_t *data,
+		     uint32_t n)
+{
+	struct p4n_table *t = &h->tables[table];
+
+	free(atomic_load(&t->fallback));
+	atomic_store(&t->fallback, make_entry(t->desc, action, data, n, NULL));
+}
+
 static void add_const_entries(struct harness *h, uint32_t i)
 {
 	const struct p4n_table_desc *d = &h->pl->tables[i];
