@@ -71,7 +71,8 @@ async def work(task: dict[str, Any]) -> dict[str, Any]:
     except ControlError as error:
         result["error"] = str(error)
     finally:
-        await fabric.wait_ready(READY_S)  # a NIC that a test killed comes back
+        back = (fabric.nic(name).wait_up() for name in fabric.nic_names)
+        await asyncio.wait_for(asyncio.gather(*back), READY_S)  # NICs that a test killed
         result["places"] = {vm.name: vm.server for vm in fabric.state.vms}
         result["journal"] = list(store.journal())
         await controller.stop()
