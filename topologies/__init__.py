@@ -6,4 +6,4 @@ import mininet.log
 
 # Importing mininet.log makes every logger that is created later print to the terminal.
 logging.setLoggerClass(logging.Logger)
-mininet.log.setLogLevel("warning")
+mininet.log.setLogLevel("output")  # what commands print, without the chatter of "info"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from control.errors import ControlError
 from topologies.errors import LabError
 from topologies.rundir import RunDirectory
+from topologies.signals import end_in_order
 
 if TYPE_CHECKING:
     from topologies.lab import Lab
@@ -23,8 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the lab; returns the exit status. Errors are one paragraph on standard error."""
     options = _parse(arguments)
     console = Console(width=None if sys.stdout.isatty() else 120)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _exit)
+    end_in_order()
     try:
         if options.recover:
             return _recover(console)
@@ -35,11 +34,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
-
-
-def _exit(number: int, _frame: object) -> NoReturn:
-    """Turn a signal into an orderly end."""
-    sys.exit(128 + number)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -80,8 +80,14 @@ class RunDirectory:
 
         Raises LabError if another lab holds the lock.
         """
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = _lock(self.path / "lock")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = _lock(self.path / "lock")
+        except OSError as error:
+            raise LabError(
+                f"the run directory {self.path} cannot be used: {error.strerror}; name another "
+                "with P4NIC_LAB_RUN=DIRECTORY."
+            ) from None
         removed = self.clean()
         self.instance = uuid.uuid4().hex
         os.environ[MARK] = self.instance

@@ -1,0 +1,153 @@
+"""The prompt in a terminal, the tour without one, and the ``lab`` command beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .helpers import Process, wait_for
+
+StartLab = Callable[..., Process]
+PROMPT = "lab> "
+
+
+class Terminal:
+    """A lab at whose prompt a test types."""
+
+    def __init__(self, start_lab: StartLab) -> None:
+        self._main, terminal = pty.openpty()
+        self.lab = start_lab(stdin=terminal, stdout=terminal)
+        os.close(terminal)
+        self._seen = ""
+
+    def read_until(self, words: str, seconds: float = 40) -> str:
+        """Everything that appears up to and including ``words``."""
+        deadline = time.monotonic() + seconds
+        while words not in self._seen:
+            left = deadline - time.monotonic()
+            assert left > 0, f"no {words!r} in:\n{self._seen}"
+            if select.select([self._main], [], [], left)[0]:
+                self._seen += os.read(self._main, 65536).decode(errors="replace")
+        before, _, self._seen = self._seen.partition(words)
+        return before + words
+
+    def say(self, line: str) -> str:
+        """Type a line; returns what is printed before the next prompt."""
+        self.write(line)
+        self.read_until(line)  # the terminal's echo
+        return self.read_until(PROMPT)
+
+    def write(self, line: str) -> None:
+        """Type a line and go on."""
+        os.write(self._main, f"{line}\n".encode())
+
+    def close(self) -> None:
+        """Hang up."""
+        os.close(self._main)
+
+
+@pytest.fixture
+def terminal(start_lab: StartLab) -> Iterator[Terminal]:
+    opened = Terminal(start_lab)
+    opened.read_until(PROMPT)
+    yield opened
+    opened.close()
+
+
+def test_the_words_at_the_prompt_and_from_outside(terminal: Terminal) -> None:
+    lab = terminal.lab
+    assert "Move a running VM" in terminal.say("help")
+    assert "vm1, vm2" in terminal.say("servers")
+    assert "up" in terminal.say("nics")
+    assert "rule r1 added" in terminal.say("acl add vm2 deny icmp --from vm1")
+    assert "10.0.0.1/32" in lab.lab("acl", "list").stdout
+    assert "100% packet loss" in terminal.say("vm1 ping -c1 -W1 vm2")
+    assert "rule r1 removed" in lab.lab("acl", "del", "r1").stdout
+    assert " 0% packet loss" in terminal.say("vm1 ping -c1 -W1 vm2")
+    assert "there is no ACL rule 'r1'" in terminal.say("acl del r1")
+    assert "No such option: --frm" in terminal.say("acl add vm2 deny --frm vm1")
+    assert "there is no VM 'vm9'" in lab.lab("stats", "vm9").stderr
+    assert "trace is on" in terminal.say("trace on")
+    assert lab.lab("acl", "add", "vm3", "deny", "udp").returncode == 0
+    assert "rules_in_v4_table" in terminal.read_until("deny_in_v4")
+    assert "vms:" in lab.lab("state").stdout
+    assert "deny_in_v4" in lab.lab("events").stdout
+    assert "--grpc-addr 127.0.0.1:" in lab.lab("endpoint", "nic1").stdout
+    terminal.write("exit")
+    assert lab.popen.wait(30) == 0
+    assert lab.leftovers() == []
+
+
+def test_a_dying_nic_is_told_at_the_prompt(terminal: Terminal) -> None:
+    journal = (terminal.lab.run_dir / "journal").read_text(encoding="utf-8").splitlines()
+    pids = [entry["pid"] for entry in map(json.loads, journal) if "pid" in entry]
+    os.kill(pids[-1], signal.SIGKILL)  # the last process that was started is a switch
+    assert "killed by SIGKILL" in terminal.read_until("started again")
+    terminal.read_until("connected again")
+    terminal.write("")
+    terminal.read_until(PROMPT)
+
+
+def test_hanging_up_ends_the_lab_in_order(terminal: Terminal) -> None:
+    terminal.lab.popen.send_signal(signal.SIGHUP)
+    terminal.lab.popen.wait(30)
+    assert terminal.lab.leftovers() == []
+
+
+def test_without_a_terminal_the_tour_runs_and_passes(start_lab: StartLab) -> None:
+    process = start_lab()
+    status, output = process.finish(110)
+    assert status == 0, output
+    assert "steps passed" in output
+    assert "FAIL" not in output
+    assert process.leftovers() == []
+
+
+def test_the_state_is_taken_up_when_asked(start_lab: StartLab) -> None:
+    def run(*arguments: str, words: tuple[str, ...]) -> str:
+        main, terminal = pty.openpty()
+        process = start_lab(*arguments, stdin=terminal)
+        process.wait_up()
+        result = process.lab(*words)
+        process.popen.send_signal(signal.SIGTERM)
+        process.finish()
+        os.close(main)
+        os.close(terminal)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    run(words=("acl", "add", "vm1", "deny", "udp", "--name", "kept"))
+    assert "kept" in run("--resume", words=("acl", "list"))
+    assert "kept" not in run(words=("acl", "list"))
+
+
+def test_two_labs_at_once(start_lab: StartLab) -> None:
+    main, terminal = pty.openpty()
+    first = start_lab(stdin=terminal)
+    first.wait_up()
+    status, output = start_lab().finish()
+    assert status == 1
+    assert "running already" in output
+    assert "Traceback" not in output
+    assert first.lab("vms").returncode == 0
+    os.close(main)
+    os.close(terminal)
+
+
+def test_a_wrong_run_directory_is_told(start_lab: StartLab, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("", encoding="utf-8")
+    process = start_lab(env={"P4NIC_LAB_RUN": str(blocked / "run")})
+    status, output = process.finish()
+    assert status == 1
+    assert "Traceback" not in output
+    assert str(blocked) in output
+    wait_for(lambda: process.leftovers() == [])
