@@ -75,6 +75,7 @@ class Nic:
         )
         self._switch: finsy.Switch | None = None
         self._held: dict[Key, p4r.Entity] | None = None
+        self._stream = asyncio.Lock()  # gRPC takes one message at a time into a stream
         self._up = asyncio.Event()
         self._failed = asyncio.Event()
         self._at_end: list[Callable[[], object]] = []
@@ -291,7 +292,8 @@ class Nic:
         """Send a packet through the NIC; ``metadata`` are the packet-out header's fields."""
         switch = self._require()
         try:
-            await switch.write([finsy.P4PacketOut(payload, **metadata)])
+            async with self._stream:
+                await switch.write([finsy.P4PacketOut(payload, **metadata)])
         except P4ClientError as error:
             raise _translate(self.name, "packet-out", error) from error
 
@@ -334,7 +336,8 @@ class Nic:
             raise _translate(self.name, "digest subscription", error) from error
         async for digest in switch.read_digests(name, queue_size=PACKET_QUEUE):
             yield digest.data
-            await switch.write([digest.ack()])
+            async with self._stream:
+                await switch.write([digest.ack()])
 
     async def idle_timeouts(self) -> AsyncIterator[finsy.P4TableEntry]:
         """Entries that have been idle for their time, during the present session."""
