@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from p4native.frontend import ir
 from p4native.frontend.check.context import Context
 from p4native.frontend.types import (
@@ -15,8 +17,10 @@ from p4native.frontend.types import (
 _STRINGS = ("name", "deprecated", "noWarn")
 
 
-def check_annotations(ctx: Context, annotations: list[ir.Annotation]) -> None:
-    """The annotations of one declaration."""
+def check_annotations(
+    ctx: Context, annotations: list[ir.Annotation], fields: Sequence[ir.Field] = ()
+) -> None:
+    """The annotations of one declaration; `fields`: those of the header declared before it."""
     structured: dict[str, bool] = {}
     for annotation in annotations:
         is_structured = annotation.kind in ("list", "kv")
@@ -35,7 +39,7 @@ def check_annotations(ctx: Context, annotations: list[ir.Annotation]) -> None:
         elif annotation.name == "match":
             _match(ctx, annotation)
         elif annotation.name == "length":
-            _length(ctx, annotation)
+            _length(ctx, annotation, {f.name for f in fields})
         elif annotation.name == "field_list":
             _field_list(ctx, annotation)
 
@@ -80,13 +84,15 @@ def _match(ctx: Context, annotation: ir.Annotation) -> None:
             ctx.type_error("@match needs a match_kind", expr.loc)
 
 
-def _length(ctx: Context, annotation: ir.Annotation) -> None:
+def _length(ctx: Context, annotation: ir.Annotation, fields: set[str]) -> None:
     """`@length(expr)`: names are fields declared before."""
     from p4native.frontend.visitor import walk
 
     for expr in annotation.exprs:
         for node in walk(expr):
-            if isinstance(node, ir.Path) and not ctx.lookup(node.name):
+            if not isinstance(node, ir.Path) or node.name in fields:
+                continue
+            if not ctx.lookup(node.name):
                 ctx.error("undeclared", f"'{node.name}' is not declared", node.loc)
 
 

@@ -221,6 +221,10 @@ def _convert_value(ctx: Context, arg: ir.Argument, param: ir.Param, wanted: Type
     if source == wanted:
         return
     if isinstance(wanted, ExternType) and isinstance(source, ExternType):
+        if wanted.decl is source.decl and all(
+            w is DONT_CARE or w == s for w, s in zip(wanted.args, source.args, strict=False)
+        ):
+            return
         _wrong_type(ctx, arg, param, wanted, loc)
         return
     before = ctx.reporter.error_count

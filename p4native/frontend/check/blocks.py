@@ -82,7 +82,7 @@ def _head(ctx: Context, decl: Block) -> None:
     _distinct(ctx, decl.type_params, decl.params, decl.ctor_params)
     for param in decl.ctor_params:
         _wrong_kind(ctx, decl, param)
-    for param in [*decl.params, *decl.ctor_params]:
+    for param in decl.ctor_params:
         if param.optional:
             ctx.error("invalid", "optional parameters are not allowed here", param.loc)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from p4native.frontend import ir
 from p4native.frontend.check.coerce import coerce
 from p4native.frontend.check.context import Context, check_unique
+from p4native.frontend.check.infer import block_matches
 from p4native.frontend.check.typerefs import has_type_params, resolve_type
 from p4native.frontend.types import (
     UNKNOWN,
@@ -14,6 +15,7 @@ from p4native.frontend.types import (
     IntType,
     StringType,
     Type,
+    TypeVar,
 )
 
 _BLOCKS = (ir.ParserDecl, ir.ControlDecl)
@@ -89,6 +91,13 @@ def _default(ctx: Context, param: ir.Param, t: Type) -> None:
         return
     if not is_constant(param.default):
         ctx.type_error("a default value must be a compile-time constant", param.default.loc)
+        return
+    if isinstance(t, ArchBlockType) and isinstance(param.default.type, ArchBlockType):
+        if t.args and any(isinstance(a, TypeVar) for a in t.args):
+            return  # checked where the package is instantiated
+        reason = block_matches(t, param.default.type)
+        if reason:
+            ctx.type_error(reason, param.default.loc, (param.loc, "the parameter"))
         return
     param.default = coerce(ctx, param.default, t, param.loc)
 

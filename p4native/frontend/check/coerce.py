@@ -79,6 +79,10 @@ def _convert(ctx: Context, expr: ir.Expression, target: Type, loc: Loc) -> ir.Ex
             return None
         sized = int_to_bits(ctx, expr, plain)
         return sized if plain is target else implicit_cast(sized, target)
+    if target is INT and isinstance(source, BitsType):
+        if isinstance(expr.value, int):
+            return ir.IntLit(expr.value, type=INT, value=expr.value, loc=expr.loc)
+        return implicit_cast(expr, target)
     if isinstance(source, EnumType) and source.repr == target and source.repr is not None:
         return implicit_cast(expr, target)
     if isinstance(expr, ir.InvalidHeader) and source is INVALID:

@@ -95,7 +95,11 @@ def _block(ctx: Context, call: ir.ConstructorCall, made: ArchBlockType, args_ok:
     found = _arguments(ctx, call, signature, bindings(made), decl.loc)
     if found is None:
         return
-    if any(p not in found and not _optional_only(p, params) for p in decl.type_params):
+    given = bindings(made)
+    if any(
+        p not in found and given.get(p) is not DONT_CARE and not _optional_only(p, params)
+        for p in decl.type_params
+    ):
         ctx.type_error(f"cannot infer the type arguments of '{decl.name}'", call.loc)
         return
     args = tuple(found.get(p, DONT_CARE) for p in decl.type_params)
@@ -121,8 +125,13 @@ def _arguments(
             return None
     bind = fresh(signature.type_params)
     bind.update({p: t for p, t in explicit.items() if t is not DONT_CARE})
-    for arg in bound:
+    given = bound[: len(call.args)]
+    for arg in given + bound[len(call.args) :]:
         assert arg.param is not None
+        if arg not in given and all(
+            bind.get(p) is not None for p in bind if mentions(arg.param.type, p)
+        ):
+            continue  # a default: it takes the types that the other arguments have
         if not infer(arg.param.type, arg.expr.type, bind):
             ctx.type_error(
                 f"the argument for '{arg.param.name}' of '{signature.name}' has type"
@@ -131,7 +140,14 @@ def _arguments(
                 (call.loc, "in this call"),
             )
             return None
-    found = {p: settle(t) for p, t in bind.items() if t is not None}
+    own = signature.type_params
+    found = {
+        p: settle(t)
+        for p, t in bind.items()
+        if t is not None and not any(mentions(t, q) for q in own)
+    }
+    for arg in bound[len(call.args) :]:
+        arg.expr.type = substitute(arg.expr.type, found)
     call.args = bound
     if not convert_arguments(ctx, call.args, found, blame or call.loc):
         return None
@@ -214,9 +230,10 @@ def _implements(
         ctx.type_error(f"'{made}' has no abstract method '{function.name}'", function.loc)
         return
     bind = bindings(made)
-    same = len(method.params) == len(function.params) and all(
+    required = [p for p in method.params if not p.optional]
+    same = len(required) <= len(function.params) <= len(method.params) and all(
         p.direction == q.direction and substitute(p.type, bind) == q.type
-        for p, q in zip(method.params, function.params, strict=True)
+        for p, q in zip(method.params, function.params, strict=False)
     )
     if (
         function.type_params

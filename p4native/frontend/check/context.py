@@ -76,11 +76,8 @@ class Context:
             scope[decl.name] = [decl]
             return
         if isinstance(decl, OVERLOADABLE) and all(isinstance(e, OVERLOADABLE) for e in earlier):
-            clash = next((e for e in earlier if same_signature(decl, e)), None)
-            if clash is None:
-                earlier.append(decl)
-                return
-            earlier = [clash]
+            earlier.append(decl)  # two that cannot be told apart are refused when called
+            return
         self.duplicate(decl, earlier[0])
 
     def _shadows(self, decl: ir.Decl) -> None:

@@ -65,6 +65,15 @@ def _extract(ctx: Context, call: ir.Call) -> ir.Expression:
         return call
     if not is_header(t):
         return ctx.bad(call, f"'extract' reads a header, not '{t}'", argument.loc)
+    assert isinstance(t, StructType)
+    varbits = [f for f in t.decl.fields if isinstance(t.fields[f.name], VarbitType)]
+    if len(varbits) > 1:
+        ctx.type_error(
+            "a header can have one varbit field only",
+            varbits[0].loc,
+            (varbits[1].loc, "another one"),
+        )
+        return call
     varies = has_varbit_or_union(t)
     if len(call.args) == 1 and varies:
         return ctx.bad(

@@ -31,7 +31,7 @@ def check_declarations(ctx: Context) -> None:
     _collect_members(ctx)
     for decl in ctx.program.decls:
         check_annotations(ctx, decl.annotations)
-        if decl.name == "main" and not isinstance(decl, ir.InstanceDecl):
+        if decl.name == "main" and isinstance(decl, ir.ExternDecl):
             ctx.error("invalid", "'main' must be a package instance", decl.loc)
         if _BEFORE.get(type(decl)):
             ctx.declare(decl)

@@ -46,6 +46,8 @@ SIZE_METHODS = ("minSizeInBits", "minSizeInBytes", "maxSizeInBits", "maxSizeInBy
 
 def check(ctx: Context, expr: ir.Expression) -> ir.Expression:
     """The checked expression (possibly another node); its type is `UNKNOWN` after an error."""
+    if expr.type is not UNKNOWN and type(expr) is not ir.IntLit:
+        return expr  # checked already
     return _CHECKS[type(expr)](ctx, expr)
 
 

@@ -173,7 +173,10 @@ def block_matches(pattern: ArchBlockType, actual: ArchBlockType) -> str | None:
     wanted, given = pattern.decl, actual.decl
     parsers = (ir.ParserDecl, ir.ParserTypeDecl)
     if isinstance(wanted, ir.PackageTypeDecl) or isinstance(given, ir.PackageTypeDecl):
-        return None if pattern == actual else f"'{actual}' is not a '{pattern}'"
+        same = wanted is given and all(
+            DONT_CARE in (p, a) or p == a for p, a in zip(pattern.args, actual.args, strict=False)
+        )
+        return None if same else f"'{actual}' is not a '{pattern}'"
     if isinstance(wanted, parsers) != isinstance(given, parsers):
         return f"'{actual}' is not of the kind of '{pattern}'"
     own = fresh(wanted.type_params + given.type_params)

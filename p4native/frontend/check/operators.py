@@ -34,6 +34,7 @@ from p4native.frontend.types import (
     TypeVar,
     VoidType,
     bits,
+    underlying,
 )
 
 _BOOLEAN = ("&&", "||")
@@ -314,6 +315,8 @@ def check_ternary(ctx: Context, expr: ir.Ternary) -> ir.Expression:
     if not isinstance(expr.cond.type, BoolType):
         return ctx.bad(expr, f"the condition of '?:' must be bool, not '{expr.cond.type}'")
     if expr.then.type is INT and expr.other.type is INT:
+        if expr.cond.value is not None:
+            return expr.then if expr.cond.value else expr.other
         return ctx.bad(expr, "one of the values of '?:' needs a width")
     expr.then, expr.other = same_width(ctx, expr.then, expr.other)
     wanted = expr.then.type
@@ -351,8 +354,8 @@ def check_cast(ctx: Context, expr: ir.Cast) -> ir.Expression:
         isinstance(target, EnumType) and target.repr is None and target != source
     ):
         return ctx.bad(expr, f"casts to '{target}' are not supported")
-    if isinstance(target, NewType) and source is INT:
-        return _cast_to_new_type(ctx, expr, target)
+    if isinstance(target, (NewType, EnumType)) and source is INT:
+        return _cast_int_to_wrapper(ctx, expr, target)
     if not can_cast(target, source):
         return ctx.bad(expr, f"cannot cast from '{source}' to '{target}'")
     if isinstance(target, BoolType) and source is INT and expr.expr.value not in (0, 1, None):
@@ -365,15 +368,14 @@ def check_cast(ctx: Context, expr: ir.Cast) -> ir.Expression:
     return _literal(expr)
 
 
-def _cast_to_new_type(ctx: Context, expr: ir.Cast, target: NewType) -> ir.Expression:
-    base: Type = target
-    while isinstance(base, NewType):
-        base = base.base
+def _cast_int_to_wrapper(ctx: Context, expr: ir.Cast, target: NewType | EnumType) -> ir.Expression:
+    """A cast of an `int` to a `type` or serializable enum goes through what it is stored as."""
+    base = underlying(target)
     if not isinstance(base, BitsType):
         return ctx.bad(expr, f"cannot cast from 'int' to '{target}'")
     expr.expr = int_to_bits(ctx, expr.expr, base)
     expr.type = target
-    expr.value = expr.expr.value
+    expr.value = cast_value(expr.expr.value, base, target)
     return expr
 
 

@@ -163,6 +163,19 @@ def _case(ctx: Context, select: ir.Select, case: ir.SelectCase, good: bool) -> N
     case.keyset = _whole(ctx, keyset, target, select)
 
 
+def _initialized_local(expr: ir.Expression) -> bool:
+    """Whether this is a local variable with an initial value, which may turn out constant."""
+    while isinstance(expr, (ir.Member, ir.Cast)):
+        expr = expr.expr
+    if isinstance(expr, ir.ListExpr):
+        return all(_initialized_local(i) or i.value is not None for i in expr.items)
+    return (
+        isinstance(expr, ir.Path)
+        and isinstance(expr.decl, ir.VarDecl)
+        and expr.decl.init is not None
+    )
+
+
 def check_constant_keysets(ctx: Context, select: ir.Select) -> None:
     """Keysets must be constants: the target compares with fixed values only."""
     from p4native.frontend.check.expressions import is_constant
@@ -176,7 +189,8 @@ def check_constant_keysets(ctx: Context, select: ir.Select) -> None:
             sides = [item.left, item.right] if isinstance(item, (ir.Mask, ir.Range)) else [item]
             for side in sides:
                 is_set = isinstance(side, ir.Path) and isinstance(side.decl, ir.ValueSetDecl)
-                if side.type is not UNKNOWN and not is_set and not is_constant(side):
+                known = is_set or is_constant(side) or _initialized_local(side)
+                if side.type is not UNKNOWN and not known:
                     ctx.error("invalid", "a keyset must be a compile-time constant", side.loc)
 
 

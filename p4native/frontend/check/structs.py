@@ -34,24 +34,10 @@ def check_struct_decl(ctx: Context, decl: ir.StructDecl) -> None:
     check_unique(ctx, list(decl.fields))
     with ctx.scope():
         declare_type_params(ctx, decl.type_params)
-        for field in decl.fields:
-            check_annotations(ctx, field.annotations)
+        for at, field in enumerate(decl.fields):
+            check_annotations(ctx, field.annotations, decl.fields[:at])
             _field(ctx, decl, field)
-            ctx.scopes[-1].setdefault(field.name, [field])
-    _one_varbit(ctx, decl)
     decl.type = StructType(decl)
-
-
-def _one_varbit(ctx: Context, decl: ir.StructDecl) -> None:
-    if decl.kind != "header":
-        return
-    found = [f for f in decl.fields if isinstance(f.type, VarbitType)]
-    if len(found) > 1:
-        ctx.type_error(
-            "a header can have one varbit field only",
-            found[0].loc,
-            (found[1].loc, "another one"),
-        )
 
 
 def _field(ctx: Context, decl: ir.StructDecl, field: ir.Field) -> None:
@@ -140,9 +126,11 @@ def check_enum(ctx: Context, decl: ir.EnumDecl) -> None:
         ctx.type_error(f"'{t}' cannot underlie an enum; only bit<> and int<> can", decl.ref.loc)
         return
     decl.type = EnumType(decl, t)
-    for member in decl.members:
-        member.type = decl.type
-        _enum_value(ctx, member, t)
+    with ctx.scope():
+        for member in decl.members:
+            member.type = decl.type
+            _enum_value(ctx, member, t)
+            ctx.scopes[-1].setdefault(member.name, [member])  # later members may use it
 
 
 def _enum_value(ctx: Context, member: ir.EnumMember, t: BitsType) -> None:

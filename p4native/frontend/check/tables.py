@@ -31,6 +31,8 @@ def check_table(ctx: Context, table: ir.TableDecl) -> None:
     for name, other, loc in table.misplaced:
         if other == "actions" and not table.has_actions:
             continue
+        if name == "entries" and not table.entries:
+            continue
         ctx.type_error(f"'{name}' must come after '{other}'", loc, (table.loc, "in this table"))
     for key in table.keys:
         _key(ctx, key)
@@ -48,6 +50,8 @@ def check_table(ctx: Context, table: ir.TableDecl) -> None:
 
 
 def _entries(ctx: Context, table: ir.TableDecl, entries: list[ir.Entry]) -> None:
+    if not entries:
+        return
     if not table.keys:
         ctx.type_error(f"table '{table.name}' has entries but no key", table.loc)
         return

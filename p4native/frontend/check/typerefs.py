@@ -111,8 +111,8 @@ def _stack(ctx: Context, ref: ir.StackTypeRef) -> Type:
     size = constant_int(ctx, ref, "size")
     if size is None or element is UNKNOWN:
         return UNKNOWN
-    if size < 1:
-        ctx.error("invalid", f"the size of a stack must be positive, not {size}", ref.loc)
+    if size < 0:
+        ctx.error("invalid", f"the size of a stack cannot be negative: {size}", ref.loc)
         return UNKNOWN
     if size > _MAX_STACK:
         ctx.error("overlimit", f"a stack of {size} elements is not supported", ref.loc)
@@ -126,7 +126,7 @@ def _tuple(ctx: Context, ref: ir.TupleTypeRef) -> Type:
         return UNKNOWN
     for element, written in zip(elements, ref.elements, strict=True):
         if not ref.is_list and isinstance(
-            element, (ArchBlockType, ExternType, VoidType, DontCareType, IntType)
+            element, (ArchBlockType, ExternType, VoidType, DontCareType)
         ):
             ctx.type_error(f"'{element}' cannot be an element of a tuple", written.loc)
             return UNKNOWN

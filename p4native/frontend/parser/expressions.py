@@ -138,7 +138,7 @@ class ExpressionParser(TypeParser):
         operand = self.unary()
         return ir.Cast(ref, operand, loc=loc)
 
-    def primary(self) -> ir.Expression:  # noqa: PLR0911 - one return per token kind
+    def primary(self) -> ir.Expression:
         """An atom: literal, name, type name, `{...}`."""
         kind = self.kinds[self.at]
         loc = self.loc()
@@ -216,6 +216,9 @@ class ExpressionParser(TypeParser):
         number = int(digits, base)
         if width is None:
             return ir.IntLit(number, base, type=INT, loc=loc)
+        if signed and not width:
+            self.reporter.error("invalid", "a signed type cannot have width 0", loc)
+            width = 1
         if width > MAX_WIDTH:
             self.reporter.error(
                 "overlimit", f"{width}: width is larger than the supported {MAX_WIDTH}", loc

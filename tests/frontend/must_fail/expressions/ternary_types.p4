@@ -1,2 +1,6 @@
 const bit<8> a = true ? 8w1 : 16w1;
-const int b = true ? 1 : 2;
+control c(in bool b, out bit<8> x) {
+    apply {
+        x = b ? 1 : 2;
+    }
+}

@@ -1,3 +1,3 @@
 header H { }
-typedef H[0] a;
+typedef H[0-1] a;
 typedef H[99999999] b;
