@@ -28,7 +28,8 @@ ARP = "0806"
 def program(name: str) -> bytes:
     import json
 
-    return json.dumps(compile_program(HERE / "programs" / f"{name}.p4").json).encode()
+    folder = HERE.parent.parent / "bench" / "switch" if name == "l2_acl" else HERE / "programs"
+    return json.dumps(compile_program(folder / f"{name}.p4").json).encode()
 
 
 @contextmanager

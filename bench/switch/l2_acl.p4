@@ -1,4 +1,4 @@
-// A learning-free switch with an access list: what the benches and the port tests run.
+// A learning-free switch with routes and an access list: the bench of the switches runs it.
 #include <core.p4>
 #include <v1model.p4>
 
