@@ -56,6 +56,20 @@ def measure(
     console.print(f"written to {output}", highlight=False)
 
 
+@app.command()
+def report(
+    results: Annotated[Path, typer.Option(help="results file")] = DEFAULT,
+    page: Annotated[Path, typer.Option(help="HTML file to write")] = Path("docs/report.html"),
+    images: Annotated[Path, typer.Option(help="directory for PNG charts")] = Path("docs/report"),
+) -> None:
+    """Write the report from a results file."""
+    from bench.report.page import write_report
+    from topologies.loader import load
+
+    written = write_report(Results.load(results), load("two_servers").state(), page, images)
+    Console().print(f"written: {page} and {len(written) - 1} charts in {images}", highlight=False)
+
+
 def _bar(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeElapsedColumn(), console=console)

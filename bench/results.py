@@ -81,6 +81,6 @@ class Results:
         rounds = self._rounds.get(case.key, [])
         return [r["series"][name] for r in rounds if name in r["series"]]
 
-    def keys(self) -> list[str]:
+    def cases(self) -> list[str]:
         """Cases that have rounds."""
         return sorted(self._rounds)

@@ -1,0 +1,149 @@
+"""The report's charts: readable in black and white, axes labelled with units."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure as Canvas
+
+from bench.measure import Bench, Case, Figure
+from bench.results import Results
+from bench.stats import cdf, summarise
+
+HATCHES = ("", "///", "...", "xxx", "++")
+GREYS = ("#222222", "#dddddd", "#999999", "#ffffff", "#bbbbbb")
+LINES = ("-", "--", ":", "-.", (0, (1, 1)))
+SIZE = (8.0, 3.6)
+
+
+def bars(
+    bench: Bench, figure: Figure, conditions: Sequence[str], planes: Sequence[str], results: Results
+) -> Canvas | None:
+    """Medians by condition and plane, with the range of the rounds; None without any figure."""
+    found = {
+        (condition, plane): results.values(Case(bench.name, plane, condition), figure.name)
+        for condition in conditions
+        for plane in planes
+    }
+    used = [c for c in conditions if any(found[c, plane] for plane in planes)]
+    if not used:
+        return None
+    canvas, axes = plt.subplots(figsize=SIZE)
+    width = 0.8 / len(planes)
+    for number, plane in enumerate(planes):
+        for place, condition in enumerate(used):
+            if not found[condition, plane]:
+                continue
+            summary = summarise(found[condition, plane])
+            error = [[summary.median - summary.low], [summary.high - summary.median]]
+            axes.bar(
+                place + (number - (len(planes) - 1) / 2) * width,
+                summary.median,
+                width,
+                yerr=error,
+                capsize=2,
+                color=GREYS[number % len(GREYS)],
+                hatch=HATCHES[number % len(HATCHES)],
+                edgecolor="black",
+                label=plane if condition == used[0] else None,
+            )
+    axes.set_xticks(range(len(used)), [c.replace(", ", "\n") for c in used])
+    _finish(axes, "", f"{figure.name} [{figure.unit}]", bench.title)
+    return canvas
+
+
+def latency_cdfs(bench: Bench, condition: str, planes: Sequence[str], results: Results) -> Canvas:
+    """Distribution of round-trip times by plane, on a logarithmic axis."""
+    canvas, axes = plt.subplots(figsize=SIZE)
+    for number, plane in enumerate(planes):
+        rounds = results.series(Case(bench.name, plane, condition), "rtt_us")
+        samples = list(chain.from_iterable(rounds))
+        if samples:
+            points = cdf(samples)
+            axes.plot(
+                [value for value, _ in points],
+                [share for _, share in points],
+                linestyle=LINES[number % len(LINES)],
+                color="black",
+                label=plane,
+            )
+    axes.set_xscale("log")
+    _finish(axes, "round-trip time [µs]", "share of requests", f"{bench.title}: {condition}")
+    return canvas
+
+
+def timeline(
+    bench: Bench, condition: str, planes: Sequence[str], interval: float, results: Results
+) -> Canvas:
+    """Throughput of the neighbour over time, with the attack shaded."""
+    canvas, axes = plt.subplots(figsize=SIZE)
+    for number, plane in enumerate(planes):
+        rounds = results.series(Case(bench.name, plane, condition), "gbps")
+        if rounds:
+            series = rounds[-1]
+            axes.plot(
+                [interval * (i + 1) for i in range(len(series))],
+                series,
+                linestyle=LINES[number % len(LINES)],
+                color="black",
+                label=plane,
+            )
+            attack = results.series(Case(bench.name, plane, condition), "attack_s")[-1]
+    axes.axvspan(attack[0], attack[1], color="#dddddd", label="attack")
+    axes.set_yscale("symlog", linthresh=0.1)
+    _finish(axes, "time [s]", "TCP of the neighbour [Gb/s]", f"{bench.title}: {condition}")
+    return canvas
+
+
+def migration_phases(reports: dict[str, list[dict[str, Any]]]) -> Canvas:
+    """Median duration of each phase of a migration, by plane, as stacked bars."""
+    canvas, axes = plt.subplots(figsize=SIZE)
+    phases = (phase for told in reports.values() for r in told for phase in r["phases"])
+    names = list(dict.fromkeys(phase["name"] for phase in phases))
+    for place, plane in enumerate(reports):
+        left = 0.0
+        for number, name in enumerate(names):
+            times = [
+                p["milliseconds"] for r in reports[plane] for p in r["phases"] if p["name"] == name
+            ]
+            if not times:
+                continue
+            length = summarise(times).median
+            axes.barh(
+                place,
+                length,
+                left=left,
+                color=GREYS[number % len(GREYS)],
+                hatch=HATCHES[(number // 2) % len(HATCHES)],
+                edgecolor="black",
+                label=name if place == 0 else None,
+            )
+            left += length
+    axes.set_yticks(range(len(reports)), list(reports))
+    _finish(axes, "time [ms]", "", "Phases of a live migration (median)")
+    return canvas
+
+
+def _finish(axes: Any, x: str, y: str, title: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_title(title, fontsize=10)
+    axes.grid(axis="both", linewidth=0.3)
+    axes.set_axisbelow(True)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, ncols=3)
+
+
+def png(canvas: Canvas) -> bytes:
+    """The chart as a PNG image; closes it."""
+    out = io.BytesIO()
+    canvas.savefig(out, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    plt.close(canvas)
+    return out.getvalue()
