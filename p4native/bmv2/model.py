@@ -507,13 +507,14 @@ class ActionProfile:
 
 @dataclass(frozen=True, slots=True)
 class Conditional:
-    """A branch on an expression."""
+    """A branch on an expression; `source` is its P4 text when the JSON has it."""
 
     name: str
     id: int
     expression: Expr
     true_next: str | None
     false_next: str | None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,15 @@ def _conditional(node: Node, exprs: ExpressionReader) -> m.Conditional:
         exprs.expression(node["expression"]),
         None if true_next is None else true_next.str(),
         None if false_next is None else false_next.str(),
+        _source(node),
     )
+
+
+def _source(node: Node) -> str:
+    """The P4 text that a node comes from, in one line."""
+    info = node.get("source_info")
+    fragment = None if info is None else info.get("source_fragment")
+    return "" if fragment is None else " ".join(str(fragment.value).split())
 
 
 def _direct_call(node: Node, actions: dict[int, m.Action]) -> m.DirectCall:

@@ -53,7 +53,7 @@ class ControlGen:
             self.context.layout, out, self.context.registers, (), f"condition {node.name}"
         )
         condition = out.temp("const bool", exprs.boolean(node.expression))
-        out.line(f"P4N_TRACE_CONDITION(p, {c_string(node.name)}, {condition});")
+        out.line(f"P4N_TRACE_CONDITION({c_string(node.source or node.name)}, {condition});")
         with out.block(f"if ({condition})"):
             out.line(f"goto {goto_label(goto, node.true_next)};")
         out.line(f"goto {goto_label(goto, node.false_next)};")

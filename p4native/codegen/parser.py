@@ -92,7 +92,7 @@ class ParserGen:
     def _state(self, out: Emitter, state: m.ParseState) -> None:
         out.label(self._label(state.name))
         with out.block(""):
-            out.line(f"P4N_TRACE_STATE(p, {c_string(state.name)});")
+            out.line(f"P4N_TRACE_STATE({c_string(state.name)});")
             if state.name in self.looping:
                 self._fail(out, f"++steps > {MAX_STEPS}", "ParserTimeout")
             for op in state.ops:
@@ -181,6 +181,7 @@ class ParserGen:
                 self._fail(out, f"len - off < {length}", "PacketTooShort")
             out.line(f"p->h[{number}] = data + off;")
         out.line(f"p4n_mark_valid(p, {number});")
+        out.line(f"P4N_TRACE_EXTRACT(p, {number});")
         out.line(f"off += {length};")
 
     def _variable_length(

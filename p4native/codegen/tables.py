@@ -56,7 +56,8 @@ class TableGen:
         if table.impl != "simple":
             self._resolve(out, table)
         out.line("(void)hit;")
-        out.line(f"P4N_TRACE_TABLE(p, {number}, {c_string(table.name)}, hit, e);")
+        key = f"key, {key_bytes(table)}" if table.keys else "NULL, 0"
+        out.line(f"P4N_TRACE_TABLE({number}, {c_string(table.name)}, hit, e, {key});")
         self._dispatch(out, table, goto)
 
     def _next(self, table: m.Table, action_id: int | None, goto: dict[str, str]) -> str | None:
@@ -197,7 +198,7 @@ class TableGen:
         out.line("const bool hit = false;")
         out.line()
         out.line("(void)hit;")
-        out.line(f"P4N_TRACE_TABLE(p, {number}, {c_string(table.name)}, hit, e);")
+        out.line(f"P4N_TRACE_TABLE({number}, {c_string(table.name)}, hit, e, NULL, 0);")
         self._dispatch(out, table, goto)
 
     def _entries(
@@ -244,8 +245,8 @@ class TableGen:
             out.line("(void)data;")
         argument = "data" if data else "NULL"
         out.line(
-            f"P4N_TRACE_CONST(p, {number}, {c_string(table.name)}, {index}, {call.action_id}, "
-            f"{argument}, {len(data)});"
+            f"P4N_TRACE_CONST({number}, {c_string(table.name)}, {index}, {call.action_id}, "
+            f"{argument});"
         )
         if action.calls:
             out.line(f"{action_name(action)}(p, {argument});")

@@ -65,15 +65,20 @@ def _refused(call: Callable[..., _T], *args: object) -> _T:
 class NativeTarget:
     """A switch without packet threads: a packet is done when ``send`` returns."""
 
-    def __init__(self, program_json: bytes) -> None:
+    def __init__(self, program_json: bytes, *, trace: bool = False) -> None:
         self._device = Device(drop_port=DROP_PORT)
-        self._pipeline = self._device.prepare(program_json)
+        self._pipeline = self._device.prepare(program_json, trace=trace)
         self._device.commit(self._pipeline)
         for port in range(DROP_PORT):
             self._device.add_port(port)
         self._program = self._pipeline.program
         self._received: list[tuple[int, bytes]] = []
         self._inserted: list[tuple[Entry, int]] = []
+
+    @property
+    def device(self) -> Device:
+        """The switch itself."""
+        return self._device
 
     def close(self) -> None:
         """Frees the switch."""

@@ -94,9 +94,10 @@ class Device:
 
     # -- pipeline --------------------------------------------------------------------------------
 
-    def prepare(self, json_text: bytes | str) -> Pipeline:
+    def prepare(self, json_text: bytes | str, *, trace: bool = False) -> Pipeline:
         """Build a program (or take it from the cache) and set up its tables, not live.
 
+        With `trace` it is a slow build that reports events (see `p4native.switch.trace`).
         Raises BmvJsonError for a faulty JSON, BuildError when the C compiler is missing or fails.
         """
         try:
@@ -104,7 +105,8 @@ class Device:
         except ValueError as fault:
             raise SwitchError(f"the pipeline is not JSON: {fault}") from None
         program = read_program(tree)
-        library, descriptor = native.load_pipeline(build.pipeline_library(generate(program)))
+        sources = generate(program, trace=trace)
+        library, descriptor = native.load_pipeline(build.pipeline_library(sources))
         instance = self._c.p4n_instance_create(
             self._handle, self._c.p4n_device_domain(self._handle), descriptor
         )

@@ -74,7 +74,7 @@ class Pipeline:
         """Take over a C instance; `Device.prepare` makes them."""
         self.program = program
         self.live = False
-        self._library = library
+        self.library = library
         self._c = native.engine()
         self._instance: int | None = instance
         self._key_bytes = [layout.key_bytes(t) for t in program.tables]

@@ -51,6 +51,12 @@ P4N_FN uint8_t *p4n_scratch(struct p4n_thread *th)
 	return p4n_state(th)->scratch;
 }
 
+P4N_FN void p4n_lose(struct p4n_thread *th, struct p4n_packet *pkt, enum p4n_drop_reason why)
+{
+	P4N_TRACE_NUMBERS(P4N_EVENT_DROPPED, why, 0);
+	p4n_drop(th, pkt, why);
+}
+
 P4N_FN uint64_t p4n_emitted(unsigned word)
 {
 	const unsigned n = P4N_EMITTED;
@@ -179,7 +185,7 @@ P4N_FN struct p4n_again *p4n_wait(struct p4n_state *st, struct p4n_thread *th,
 				  struct p4n_packet *pkt)
 {
 	if (st->count == P4N_RING) {
-		p4n_drop(th, pkt, P4N_DROP_LOOP_FULL);
+		p4n_lose(th, pkt, P4N_DROP_LOOP_FULL);
 		return NULL;
 	}
 	return &st->ring[(st->head + st->count++) % P4N_RING];
@@ -206,7 +212,7 @@ P4N_FN void p4n_ingress_again(struct p4n_state *st, const struct p4n_phv *p, uin
 
 	if (!again)
 		return;
-	P4N_TRACE_ANY(p, P4N_EVENT_AGAIN, "", instance, 0, 0, NULL, 0);
+	P4N_TRACE_NUMBERS(P4N_EVENT_AGAIN, instance, 0);
 	again->egress = false;
 	again->phv.pkt = p->pkt;
 	memset(&again->phv.m, 0, sizeof(again->phv.m));
@@ -261,7 +267,7 @@ P4N_FN void p4n_clone_egress(struct p4n_state *st, struct p4n_phv *p)
 
 	p->clone = 0;
 	p->clone_list = 0;
-	P4N_TRACE_ANY(p, P4N_EVENT_CLONE, "", id, 1, 0, NULL, 0);
+	P4N_TRACE_NUMBERS(P4N_EVENT_CLONE, id, 1);
 	if (!s)
 		return;
 	g = s->mgid ? p4n_pre_group(p->th, s->mgid) : NULL;
@@ -280,17 +286,17 @@ static void p4n_run_egress(struct p4n_state *st, struct p4n_phv *p, uint32_t por
 	struct p4n_thread *th = p->th;
 
 	if (p4n_get_priority(p) >= P4N_PRIORITIES) {
-		p4n_drop(th, p->pkt, P4N_DROP_PRIORITY);
+		p4n_lose(th, p->pkt, P4N_DROP_PRIORITY);
 		return;
 	}
 	p4n_set_enqueued(p);
 	p4n_set_dequeued(p);
 	p4n_set_egress_port(p, port);
 	p4n_set_no_drop(p);
-	P4N_TRACE_ANY(p, P4N_EVENT_PASS, "egress", 0, port, 1, NULL, 0);
+	P4N_TRACE_PASS(p, "egress", 0, port);
 	p4n_egress(p);
 	if (__builtin_expect(p->failed, 0)) {
-		p4n_drop(th, p->pkt, P4N_DROP_ASSERT);
+		p4n_lose(th, p->pkt, P4N_DROP_ASSERT);
 		return;
 	}
 #if P4N_CLONES_EGRESS
@@ -298,13 +304,13 @@ static void p4n_run_egress(struct p4n_state *st, struct p4n_phv *p, uint32_t por
 		p4n_clone_egress(st, p);
 #endif
 	if (p4n_get_egress_spec(p) == th->drop_port) {
-		p4n_drop(th, p->pkt, P4N_DROP_EGRESS);
+		p4n_lose(th, p->pkt, P4N_DROP_EGRESS);
 		return;
 	}
 	p4n_update_checksums(p);
 	p4n_deparser_calls(p);
 	if (__builtin_expect(!p4n_deparse(p), 0)) {
-		p4n_drop(th, p->pkt, P4N_DROP_TOO_LONG);
+		p4n_lose(th, p->pkt, P4N_DROP_TOO_LONG);
 		return;
 	}
 #if P4N_RECIRCULATES
@@ -320,6 +326,7 @@ static void p4n_run_egress(struct p4n_state *st, struct p4n_phv *p, uint32_t por
 		p->pkt->len = p->keep;
 		p->pkt->vnet = (struct p4n_vnet){ 0 };
 	}
+	P4N_TRACE_SENT(p, port);
 	p4n_tx(th, port, p->pkt);
 }
 
@@ -345,7 +352,7 @@ P4N_FN void p4n_fan_out(struct p4n_state *st, struct p4n_phv *p, const struct p4
 	if (extra)
 		p4n_run_egress(st, p, last_port);
 	else if (!n)
-		p4n_drop(p->th, p->pkt, P4N_DROP_MULTICAST);
+		p4n_lose(p->th, p->pkt, P4N_DROP_MULTICAST);
 }
 
 #if P4N_CLONES_INGRESS
@@ -361,7 +368,7 @@ P4N_FN void p4n_clone_ingress(struct p4n_state *st, struct p4n_phv *p, uint32_t 
 
 	p->clone = 0;
 	p->clone_list = 0;
-	P4N_TRACE_ANY(p, P4N_EVENT_CLONE, "", id, 0, 0, NULL, 0);
+	P4N_TRACE_NUMBERS(P4N_EVENT_CLONE, id, 0);
 	if (!pkt)
 		return;
 	memcpy(pkt->data, st->saved, p->parsed);
@@ -397,13 +404,13 @@ static void p4n_run_ingress(struct p4n_state *st, struct p4n_phv *p)
 	p4n_parse(p);
 	p4n_verify_checksums(p);
 	p4n_set_parsed(p);
-	P4N_TRACE_ANY(p, P4N_EVENT_PARSED, "", p->error, p->parsed, p->checksum_error, NULL, 0);
+	P4N_TRACE_PARSED(p);
 #if P4N_CLONES_INGRESS || P4N_RESUBMITS
 	memcpy(st->saved, p->pkt->data, p->parsed);
 #endif
 	p4n_ingress(p);
 	if (__builtin_expect(p->failed, 0)) {
-		p4n_drop(th, p->pkt, P4N_DROP_ASSERT);
+		p4n_lose(th, p->pkt, P4N_DROP_ASSERT);
 		return;
 	}
 	p->exit = false;
@@ -413,7 +420,7 @@ static void p4n_run_ingress(struct p4n_state *st, struct p4n_phv *p)
 #endif
 #if P4N_LEARNS
 	if (p->learn) {
-		P4N_TRACE_ANY(p, P4N_EVENT_DIGEST, "", p->learn, 0, 0, NULL, 0);
+		P4N_TRACE_NUMBERS(P4N_EVENT_DIGEST, p->learn, 0);
 		p4n_send_digest(p);
 	}
 #endif
@@ -428,7 +435,7 @@ static void p4n_run_ingress(struct p4n_state *st, struct p4n_phv *p)
 	if (group) {
 		const struct p4n_group *g = p4n_pre_group(th, group);
 
-		P4N_TRACE_ANY(p, P4N_EVENT_MULTICAST, "", group, 0, 0, NULL, 0);
+		P4N_TRACE_NUMBERS(P4N_EVENT_MULTICAST, group, g != NULL);
 		p4n_set_instance(p, P4N_INSTANCE_REPLICATION);
 		p4n_clear_requests(p);
 		p->keep = UINT32_MAX;
@@ -436,7 +443,7 @@ static void p4n_run_ingress(struct p4n_state *st, struct p4n_phv *p)
 		return;
 	}
 	if (p4n_get_egress_spec(p) == th->drop_port) {
-		p4n_drop(th, p->pkt, P4N_DROP_INGRESS);
+		p4n_lose(th, p->pkt, P4N_DROP_INGRESS);
 		return;
 	}
 	p4n_set_instance(p, P4N_INSTANCE_NORMAL);
@@ -461,7 +468,7 @@ P4N_FN void p4n_run_waiting(struct p4n_state *st, struct p4n_thread *th, uint32_
 		p4n_phv_reset(p, th, again->phv.pkt);
 		p->m = again->phv.m;
 		p4n_set_again(p);
-		P4N_TRACE_ANY(p, P4N_EVENT_PASS, "ingress", 1, p->pkt->ingress_port, 0, NULL, 0);
+		P4N_TRACE_PASS(p, "ingress", 1, p->pkt->ingress_port);
 		p4n_run_ingress(st, p);
 	}
 }
@@ -476,7 +483,7 @@ static uint32_t p4n_process(struct p4n_thread *th, struct p4n_packet **pkts, uin
 
 		p4n_phv_reset(p, th, pkts[i]);
 		p4n_set_received(p);
-		P4N_TRACE_ANY(p, P4N_EVENT_PASS, "ingress", 0, pkts[i]->ingress_port, 0, NULL, 0);
+		P4N_TRACE_PASS(p, "ingress", 0, pkts[i]->ingress_port);
 		p4n_run_ingress(st, p);
 #if P4N_LOOPS
 		p4n_run_waiting(st, th, P4N_TURNS_FRAME);
