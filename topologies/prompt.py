@@ -21,7 +21,7 @@ def words() -> dict[str, str]:
             name = command.name or command.callback.__name__
             found[name] = (command.callback.__doc__ or "").strip().splitlines()[0]
     for group in cli.app.registered_groups:
-        if group.name:
+        if group.name and group.typer_instance is not None:
             found[group.name] = str(group.typer_instance.info.help)
     return found
 
