@@ -45,9 +45,16 @@ class Context:
                 "filename": loc.file,
                 "line": loc.line,
                 "column": start,
-                "source_fragment": line[start : start + loc.length],
+                "source_fragment": _fragment(line[start:]),
             }
         }
+
+
+def _fragment(text: str) -> str:
+    """The start of a line up to the end of the statement or of what introduces a block."""
+    for end in (";", "{", "//"):
+        text = text.partition(end)[0] or text
+    return text.strip()
 
 
 def hexstr(value: int, width_bits: int = 0) -> str:

@@ -97,11 +97,12 @@ class PipelineWriter:
             base, following = behind, {r.action.name: behind for r in s.table.actions}
         known = self._next.get(s.table)
         if known is not None and known != (base, following):
-            self.context.error(
+            self.context.reporter.error(
+                "invalid",
                 f"table '{s.table.name}' is applied at several places with different successors,"
                 " which this target cannot do",
-                s.loc,
-                "invalid",
+                s.table.loc,
+                (s.loc, "applied here"),
             )
         self._next[s.table] = (base, following)
         return s.table.name

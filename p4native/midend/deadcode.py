@@ -1,7 +1,7 @@
 """Pass `dead_code`: drop what has no effect.
 
 * assignments to local variables and headers that nothing reads;
-* assignments of a place to itself;
+* assignments of a place to itself, and to variables that are assigned again before any use;
 * conditionals, blocks and switches with nothing in them, blocks nothing leaves early;
 * parser states that cannot be reached.
 """
@@ -86,7 +86,37 @@ def _clean(body: list[core.Stmt], used: set[access.Cell]) -> bool:
             _trim(s)
         out.append(s)
     body[:] = out
+    return _drop_overwritten(body) or changed
+
+
+def _drop_overwritten(body: list[core.Stmt]) -> bool:
+    """Drop assignments whose variable is assigned again further down before it is read."""
+    overwritten: set[core.Var] = set()
+    kept: list[core.Stmt] = []
+    for s in reversed(body):
+        var = _assigned(s)
+        if var is not None and var in overwritten:
+            continue
+        kept.append(s)
+        if next(core.bodies(s), None) is not None or isinstance(s, (core.Leave, core.Exit)):
+            overwritten.clear()
+            continue
+        if isinstance(s, core.Apply):
+            overwritten.clear()
+        if var is not None:
+            overwritten.add(var)
+        overwritten.difference_update(c for c in access.stmt_reads(s) if isinstance(c, core.Var))
+    changed = len(kept) != len(body)
+    body[:] = reversed(kept)
     return changed
+
+
+def _assigned(s: core.Stmt) -> core.Var | None:
+    """The local variable that `s` assigns as a whole."""
+    if isinstance(s, core.Assign) and isinstance(s.target, core.VarRef):
+        var = s.target.var
+        return var if var.kind in ("local", "temp") else None
+    return None
 
 
 def _trim(s: core.Apply) -> None:

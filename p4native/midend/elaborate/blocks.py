@@ -116,7 +116,7 @@ class Blocks:
                 frame.values[local] = local
             elif isinstance(local, ir.VarDecl):
                 frame.values[local] = self.work.storage.make(
-                    frame.type(local.type), self._local_name(frame, local), "local", local.loc
+                    frame.type(local.type), self.local_name(frame, local), "local", local.loc
                 )
             elif isinstance(local, ir.InstanceDecl):
                 self.instance(frame, local)
@@ -124,8 +124,8 @@ class Blocks:
                 self._value_set(frame, local)
 
     @staticmethod
-    def _local_name(frame: Frame, local: ir.Decl) -> str:
-        """Variables drop the top block's name: fields of `scalars` need not repeat it."""
+    def local_name(frame: Frame, local: ir.Decl) -> str:
+        """A variable's name: without the top block's, which fields of `scalars` need not repeat."""
         _, _, inner = frame.named(local.name).partition(".")
         return inner or local.name
 
@@ -260,7 +260,7 @@ class Blocks:
             storage = instance.parameters.get(param)
             if storage is None:
                 storage = self.work.storage.make(
-                    frame.type(param.type), self._local_name(frame, param), "local", param.loc
+                    frame.type(param.type), self.local_name(frame, param), "local", param.loc
                 )
                 instance.parameters[param] = storage
                 frame.values[param] = storage

@@ -123,7 +123,7 @@ class Calls:
 
     def _local(self, callee: Frame, param: ir.Param, value: Value, loc: Loc) -> Value:
         t = callee.type(value.type if isinstance(value, DontCareValue) else param.type)
-        storage = self.work.storage.make(t, callee.named(param.name), "temp", loc)
+        storage = self.work.storage.make(t, self.work.blocks.local_name(callee, param), "temp", loc)
         if param.direction == "out":
             self.work.assigns.invalidate(storage, loc)
         return storage
@@ -216,9 +216,7 @@ class Calls:
             return False
         return any(cell in own for cell in self._captured(owner, decl, set()))
 
-    def _captured(
-        self, owner: Frame, decl: ir.ActionDecl, seen: set[ir.Decl]
-    ) -> Iterator[Cell]:
+    def _captured(self, owner: Frame, decl: ir.ActionDecl, seen: set[ir.Decl]) -> Iterator[Cell]:
         """The storage outside of an action that it, or an action it calls, refers to."""
         seen.add(decl)
         todo: list[ir.Node] = [decl.body]

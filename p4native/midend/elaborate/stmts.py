@@ -69,7 +69,10 @@ class Stmts:
             storage = frame.values.get(decl)
             if storage is None:
                 storage = self.work.storage.make(
-                    frame.type(decl.type), frame.named(decl.name), "local", decl.loc
+                    frame.type(decl.type),
+                    self.work.blocks.local_name(frame, decl),
+                    "local",
+                    decl.loc,
                 )
                 frame.values[decl] = storage
             self.initialize(frame, decl, storage)
@@ -99,7 +102,7 @@ class Stmts:
             target = self.work.calls._pinned(target, s.left.loc)
         value = self.work.exprs.value(frame, s.right)
         value = self.work.exprs.converted(value, frame.type(s.left.type))
-        self.work.assigns.assign(target, value, s.loc)
+        self.work.assigns.assign(target, value, s.left.loc)
 
     def _compound(self, frame: Frame, s: ir.Assign) -> None:
         target = self.work.calls.lvalue(frame, s.left)
@@ -111,7 +114,7 @@ class Stmts:
         op = s.op[:-1]
         if op not in ("<<", ">>") and isinstance(value, core.Const):
             value = fold.const(value.value, target.type)
-        self.work.assign(target, fold.binary(op, old, value, target.type), s.loc)
+        self.work.assign(target, fold.binary(op, old, value, target.type), s.left.loc)
 
     def _assign_plus_slice(self, frame: Frame, s: ir.Assign) -> None:
         left = s.left
@@ -369,7 +372,7 @@ class Stmts:
         storage = frame.find(decl)
         if storage is None and isinstance(decl, ir.VarDecl):
             storage = self.work.storage.make(
-                frame.type(decl.type), frame.named(decl.name), "local", s.loc
+                frame.type(decl.type), self.work.blocks.local_name(frame, decl), "local", s.loc
             )
         assert isinstance(storage, core.VarRef)
         frame.values[decl] = storage

@@ -1,0 +1,114 @@
+"""What the target cannot do is an error at the right place, never wrong code."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.midend.programs import errors, line_of, program
+
+T = "table t { key = { hdr.h.a : exact; } actions = { NoAction; } } "
+
+CASES = {
+    "several successors": (
+        {"locals": T, "apply": "if (meta.flag) { t.apply(); meta.x = 1; }\nelse { t.apply(); }"},
+        "table t {",
+        "different successors",
+    ),
+    "two lpm keys": (
+        {
+            "locals": "table t { actions = { NoAction; }"
+            " key = { hdr.h.a : lpm;\nhdr.h.b : lpm; } }",
+            "apply": "t.apply();",
+        },
+        "hdr.h.b : lpm",
+        "more than one lpm",
+    ),
+    "odd header": (
+        {"types": "header\nodd_t { bit<3> a; }", "headers": "odd_t o;"},
+        "odd_t {",
+        "multiple of 8 bits",
+    ),
+    "wide shift": (
+        {"apply": "meta.w = meta.w\n<< meta.w;"},
+        "meta.w = meta.w",
+        "shift amount",
+    ),
+    "register of structs": (
+        {
+            "types": "struct s_t { bit<8> a; }",
+            "locals": "register<s_t>(4)\nr;",
+            "apply": "s_t v = { 1 }; r.write(0, v);",
+        },
+        "r.write",
+        "scalar",
+    ),
+    "computed checksum": (
+        {"compute": "\nupdate_checksum(true, { hdr.h.a + 1 }, hdr.h.c, HashAlgorithm.csum16);"},
+        "update_checksum(",
+        "computations are not supported",
+    ),
+    "statement in a checksum control": (
+        {"compute": "\nmeta.x = 1;"},
+        "meta.x = 1",
+        "only calls of update_checksum",
+    ),
+    "condition in a deparser": (
+        {"deparser": "\nif (hdr.h.a == 1) { pkt.emit(hdr.h); }"},
+        "if (hdr.h.a",
+        "not supported within a deparser",
+    ),
+    "bool action parameter": (
+        {
+            "locals": "action a(\nbool b) { }"
+            " table t { key = { hdr.h.a : exact; } actions = { a; } }",
+            "apply": "t.apply();",
+        },
+        "bool b)",
+        "bit<> or int<>",
+    ),
+    "resubmit in egress": (
+        {"egress": "\nresubmit_preserving_field_list(1);"},
+        "resubmit_pres",
+        "only be invoked in ingress",
+    ),
+    "profile without a name": (
+        {
+            "locals": "table t { key = { hdr.h.a : exact; } actions = { NoAction; }\n"
+            "implementation = action_profile(4); }",
+            "apply": "t.apply();",
+        },
+        "implementation =",
+        "@name",
+    ),
+    "switch in an action": (
+        {
+            "locals": "action a() {\nswitch (meta.x) { 1: { meta.y = 1; } } }"
+            " table t { actions = { a; } }",
+            "apply": "t.apply();",
+        },
+        "switch (meta.x)",
+        "not supported in actions",
+    ),
+    "table in a loop without known end": (
+        {"locals": T, "apply": "\nfor (bit<8> i = 0; i < meta.x; i = i + 1) { t.apply(); }"},
+        "for (bit<8>",
+        "unrollable",
+    ),
+    "next is not readable": (
+        {
+            "parser": "state start { pkt.extract(hdr.s.next);\nmeta.x = hdr.s.next.a;"
+            " transition accept; }"
+        },
+        "hdr.s.next.a",
+        "not initialized",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_located_error(name: str) -> None:
+    parts, place, message = CASES[name]
+    found = errors(**parts)
+    line = line_of(program(**parts), place)
+    assert any(message in text for _, text in found), found
+    assert (line, True) in {(at, message in text) for at, text in found}, (line, found)
