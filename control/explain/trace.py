@@ -48,6 +48,7 @@ class Way:
     stateful: int = 0
     tracked: int = 0
     mode: int = 0
+    router: int = 0
     known: bool = False
     translated: bool = False
     in_stateful: int = 0
@@ -105,7 +106,7 @@ def _port(tables: Tables, way: Way) -> None:
     way.network, way.tenant = settings["network"], settings["tenant"]
     way.tracked = settings["tracked"]
     way.policy, way.stateful = settings.get("policy", 0), settings.get("stateful", 0)
-    way.mode = settings.get("mode", 0)
+    way.mode, way.router = settings.get("mode", 0), settings.get("router", 0)
     way.say("port", f"enters at {port_name(way.in_port)}", entry)
     if settings.get("spoof_check") and settings["mac"] != way.packet.src_mac:
         way.dropped("admission", DropReason.SPOOFED_MAC, entry)
@@ -219,7 +220,9 @@ def _balance(tables: Tables, way: Way) -> None:
 
 
 def _to_router(way: Way) -> bool:
-    return way.packet.dst_mac >> 16 == ROUTER_PREFIX
+    """A VF's frames to any router MAC are for this NIC; from outside, only those to its own."""
+    mac = way.packet.dst_mac
+    return mac >> 16 == ROUTER_PREFIX and (way.from_vf or mac & 0xFFFF == way.router)
 
 
 def _route(tables: Tables, way: Way) -> None:

@@ -46,6 +46,7 @@ def _untagged(view: View) -> Params:
         ("network", network.id),
         ("tenant", view.tenant(network)),
         ("tracked", view.tracked(network)),
+        ("router", view.router_mac & 0xFFFF),
     )
 
 

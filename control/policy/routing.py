@@ -128,8 +128,8 @@ def _services(view: View) -> Iterator[Entry]:
             ("port", balancer.port),
         )
         yield Entry("service_table", match, "choose_member", note=note)
-        for role in (ROLE_VF, ROLE_PF):
-            yield _answer(network.id, role, balancer.address, ROUTER_MAC, note)
+        yield _answer(network.id, ROLE_VF, balancer.address, ROUTER_MAC, note)
+        yield _answer(network.id, ROLE_PF, balancer.address, view.router_mac, note)
         if not network.overlay and speaker_of(view, balancer) == view.nic.name:
             yield _answer(network.id, ROLE_UPLINK, balancer.address, view.router_mac, note)
 
@@ -158,11 +158,17 @@ def _outside(view: View, router: Router) -> Iterator[Entry]:
     for snat in router.snat:
         if snat.nic == view.nic.name:
             note = f"shared address of {router.tenant}"
-            yield _answer(outside.id, ROLE_UPLINK, snat.address, view.router_mac, note)
+            yield from _answer_outside(view, outside, snat.address, note)
     for floating in view.state.floating:
         for guest in view.local:
             if guest.vm.name == floating.vm and guest.network.tenant_name == router.tenant:
                 yield from _floating(view, outside, guest, floating)
+
+
+def _answer_outside(view: View, outside: Network, address: str, note: str) -> Iterator[Entry]:
+    """An outside address of this NIC, for the ToR's side and for the server itself."""
+    for role in (ROLE_UPLINK, ROLE_PF):
+        yield _answer(outside.id, role, address, view.router_mac, note)
 
 
 def _floating(view: View, outside: Network, guest: Guest, floating: FloatingIp) -> Iterator[Entry]:
@@ -192,4 +198,4 @@ def _floating(view: View, outside: Network, guest: Guest, floating: FloatingIp) 
         note=note,
     )
     if guest.is_home:
-        yield _answer(outside.id, ROLE_UPLINK, floating.address, view.router_mac, note)
+        yield from _answer_outside(view, outside, floating.address, note)

@@ -31,6 +31,7 @@ struct metadata_t {
     bit<1> spoof_check;
     bit<1> source_guard;
     bit<1> mac_mismatch;
+    bit<16> router;             // low bits of the router MAC that outsiders may use
     bit<1> tracked;             // someone in this tenant has connections here
     bit<1> stateful;            // the sender's rules are stateful
     bit<3> priority;            // VLAN priority of the VF (`vf set VM qos`)
@@ -56,7 +57,7 @@ struct metadata_t {
     tunnel_t tunnel;
     bit<1> known_connection;    // hit: rules and translations are cached
     bit<1> answered;            // turned into an answer to the sender
-    bit<1> routed;
+    bit<1> routed;              // addressed to the router
     bit<1> translate;           // leaves for outside: needs an outside address
     bit<1> held;                // for a VM that is frozen
     network_t next_network;     // in which it is delivered

@@ -2,7 +2,7 @@
 // and tells which network and tenant it belongs to.
 //
 //   in:  outer headers or network_tag; of a resumed packet the network it was in
-//   out: network, tenant, frame_length; the VM's frame alone in the headers
+//   out: network, tenant, routed, frame_length; the VM's frame alone in the headers
 //
 // A miss is a VLAN or VNI that no VM here uses: dropped, and counted as such.
 #ifndef STAGES_NETWORK_P4
@@ -87,6 +87,10 @@ control NetworkStage(inout headers_t hdr, inout metadata_t meta, in standard_met
         }
         meta.next_network = meta.network;
         meta.next_mac = hdr.ethernet.dst;
+        if (hdr.ethernet.dst[47:16] == ROUTER_MAC_PREFIX
+            && (meta.in_role == ROLE_VF || hdr.ethernet.dst[15:0] == meta.router)) {
+            meta.routed = 1;
+        }
     }
 }
 

@@ -38,8 +38,12 @@ control PortStage(inout headers_t hdr, inout metadata_t meta) {
         rate_meter.read(meta.color);
     }
 
+    // `router`: the low bits of this NIC's own router MAC. A VF's frames to any router MAC are for
+    // this NIC; from outside, only those to its own.
     @id(0x01000002)
-    action admit_pf(@id(1) network_t network, @id(2) tenant_t tenant, @id(3) bit<1> tracked) {
+    action admit_pf(@id(1) network_t network, @id(2) tenant_t tenant, @id(3) bit<1> tracked,
+                    @id(4) bit<16> router) {
+        meta.router = router;
         meta.in_role = ROLE_PF;
         meta.network = network;
         meta.tenant = tenant;
@@ -50,7 +54,8 @@ control PortStage(inout headers_t hdr, inout metadata_t meta) {
     // `network` is that of untagged frames; 0 refuses them. The backup of a bond admits nothing.
     @id(0x01000003)
     action admit_uplink(@id(1) network_t network, @id(2) tenant_t tenant,
-                        @id(3) bit<1> tracked) {
+                        @id(3) bit<1> tracked, @id(4) bit<16> router) {
+        meta.router = router;
         meta.in_role = ROLE_UPLINK;
         meta.network = network;
         meta.tenant = tenant;

@@ -1,6 +1,6 @@
 // Route stage: frames to the router's MAC find their next hop in the tenant's address space.
 //
-//   in:  tenant, destination address
+//   in:  routed, tenant, destination address
 //   out: next_network, next_mac, router_mac; translate; drop = NO_ROUTE; punt = TTL
 //
 // Known VMs first (one exact lookup), then prefixes. The forward stage then finds the port.
@@ -87,8 +87,7 @@ control RouteStage(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        if (meta.next_mac[47:16] == ROUTER_MAC_PREFIX) {
-            meta.routed = 1;
+        if (meta.routed == 1) {
             if (hdr.ipv4.isValid()) {
                 if (!host_v4_table.apply().hit) {
                     route_v4_table.apply();

@@ -34,8 +34,7 @@ control InsideStage(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        if (meta.in_role != ROLE_VF && hdr.ipv4.isValid()
-            && hdr.ethernet.dst[47:16] == ROUTER_MAC_PREFIX) {
+        if (meta.in_role != ROLE_VF && meta.routed == 1 && hdr.ipv4.isValid()) {
             floating_in_table.apply();
         }
     }

@@ -20,7 +20,7 @@ from control.policy import Entry, placements_of
 from control.policy.reasons import DropReason, PuntReason
 
 from .client import Client
-from .rig import UPLINK, Rig, mac, state, tcp, udp, vf, vm
+from .rig import PF, UPLINK, Rig, mac, state, tcp, udp, vf, vm
 
 ROUTER = "06:4e:49:52:00:00"
 OWN_ROUTER = "06:4e:49:52:00:01"
@@ -412,6 +412,13 @@ def test_floating_address_both_ways(nic: Any, layer: Any) -> None:
     assert (port, packet[IP].dst, packet.dst) == (vf(1), "10.0.0.2", mac(2))
 
 
+def test_frames_to_another_nics_router_are_not_routed(nic: Any) -> None:
+    one = nic(_natted())
+    frame = _in("192.0.2.50", UDP(sport=53, dport=5))
+    frame.dst = "06:4e:49:52:00:02"
+    one.rig.drops(UPLINK, frame, DropReason.UNKNOWN_DESTINATION, UPLINK)
+
+
 def test_udp_without_checksum_stays_without(nic: Any) -> None:
     one = nic(_natted())
     ((_, frame),) = one.rig.exchange(vf(1), _out(2, UDP(sport=5, dport=53, chksum=0) / b"odd"))
@@ -423,8 +430,9 @@ def test_floating_address_answers_arp_where_the_vm_is(nic: Any) -> None:
     for address in ("192.0.2.50", "192.0.2.1"):
         ask = ARP(hwsrc="0a:00:00:00:00:fe", psrc="192.0.2.254", pdst=address)
         packet = Ether(src="0a:00:00:00:00:fe", dst="ff:ff:ff:ff:ff:ff") / ask
-        ((port, frame),) = one.rig.exchange(UPLINK, packet)
-        assert (port, Ether(frame)[ARP].hwsrc) == (UPLINK, OWN_ROUTER)
+        for asker in (UPLINK, PF):
+            ((port, frame),) = one.rig.exchange(asker, packet)
+            assert (port, Ether(frame)[ARP].hwsrc) == (asker, OWN_ROUTER)
 
 
 @pytest.mark.parametrize("layer", [TCP, UDP])
