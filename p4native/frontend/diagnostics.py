@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -108,6 +109,15 @@ class Reporter:
         self._seen.add(key)
         self.diagnostics.append(Diagnostic(severity, category, message, loc, related))
         return True
+
+    def order_errors(self, first: Sequence[str]) -> None:
+        """Move the errors of the categories in `first` ahead of the others, else keep order."""
+        rank = {category: at for at, category in enumerate(first)}
+        ordered = sorted(self.errors, key=lambda d: rank.get(d.category, len(first)))
+        following = iter(ordered)
+        self.diagnostics = [
+            next(following) if d.severity == "error" else d for d in self.diagnostics
+        ]
 
     def add_source(self, name: str, text: str) -> None:
         """Register a source text so that its lines can be shown."""

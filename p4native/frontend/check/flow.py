@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from p4native.frontend import ir
 from p4native.frontend.diagnostics import Reporter
-from p4native.frontend.types import VoidType
+from p4native.frontend.types import ActionRunType, VoidType
 from p4native.frontend.visitor import walk
 
 
@@ -15,6 +15,8 @@ def check_flow(program: ir.Program, reporter: Reporter) -> None:
             _function(node, reporter)
         elif isinstance(node, ir.ParserDecl):
             _parser(node, reporter)
+        elif isinstance(node, ir.Switch) and "exact" not in program.match_kinds:
+            _switch(node, reporter)
 
 
 def _function(function: ir.FunctionDecl, reporter: Reporter) -> None:
@@ -23,6 +25,14 @@ def _function(function: ir.FunctionDecl, reporter: Reporter) -> None:
             "insufficient",
             f"function '{function.name}' does not return a value on all paths",
             function.loc,
+        )
+
+
+def _switch(switch: ir.Switch, reporter: Reporter) -> None:
+    """A switch on a value becomes a table, for which core.p4's match kinds are needed."""
+    if not isinstance(switch.expr.type, ActionRunType):
+        reporter.error(
+            "undeclared", "a switch needs match_kind 'exact'; include core.p4", switch.loc
         )
 
 

@@ -12,7 +12,6 @@ from p4native.frontend.check.context import Context
 from p4native.frontend.check.expressions import check, is_constant, is_lvalue
 from p4native.frontend.check.operators import can_cast
 from p4native.frontend.check.typerefs import has_type_params, resolve_type
-from p4native.frontend.diagnostics import NOWHERE
 from p4native.frontend.types import (
     UNKNOWN,
     ActionRunType,
@@ -162,8 +161,6 @@ def _switch(ctx: Context, statement: ir.Switch) -> None:
     for case in statement.cases:
         if isinstance(case.label, ir.DontCare):
             case.label.type = t
-    if "exact" not in ctx.program.match_kinds and not isinstance(t, ActionRunType):
-        ctx.error("undeclared", "a switch needs match_kind 'exact'; include core.p4", NOWHERE)
     if isinstance(t, ActionRunType):
         for case in statement.cases:
             _action_label(ctx, case, t)

@@ -16,6 +16,7 @@ from p4native.frontend.types import (
     ErrorType,
     IntType,
     MatchKindType,
+    Type,
     underlying,
 )
 from p4native.frontend.visitor import clone, walk
@@ -31,7 +32,7 @@ def check_table(ctx: Context, table: ir.TableDecl) -> None:
     for name, other, loc in table.misplaced:
         if other == "actions" and not table.has_actions:
             continue
-        if name == "entries" and not table.entries:
+        if name == "entries" and not (table.entries and table.keys):
             continue
         ctx.type_error(f"'{name}' must come after '{other}'", loc, (table.loc, "in this table"))
     for key in table.keys:
@@ -281,7 +282,7 @@ def _entry(ctx: Context, table: ir.TableDecl, entry: ir.Entry) -> None:
         return
     checked: list[ir.Expression] = []
     for item, key in zip(items, keys, strict=True):
-        checked.append(_entry_key(ctx, item, key, entry))
+        checked.append(_entry_key(ctx, item, key.expr.type, entry))
     entry.keyset.items = checked
     ref = _action_initializer(ctx, table, entry.call, "an entry")
     if ref is not None and ref.annotation("defaultonly") is not None:
@@ -292,47 +293,11 @@ def _entry(ctx: Context, table: ir.TableDecl, entry: ir.Entry) -> None:
         )
 
 
-def _entry_key(
-    ctx: Context, item: ir.Expression, key: ir.KeyElement, entry: ir.Entry
-) -> ir.Expression:
-    item = check_keyset(ctx, item, key.expr.type, entry.loc)
-    if item.type is UNKNOWN:
-        return item
-    if not is_constant(item):
+def _entry_key(ctx: Context, item: ir.Expression, wanted: Type, entry: ir.Entry) -> ir.Expression:
+    item = check_keyset(ctx, item, wanted, entry.loc)
+    if item.type is not UNKNOWN and not is_constant(item):
         ctx.type_error("a key value of an entry must be a compile-time constant", item.loc)
-        return item
-    problem = _entry_key_problem(item, key.match_kind.name)
-    if problem:
-        ctx.error("invalid", problem, item.loc)
     return item
-
-
-def _entry_key_problem(item: ir.Expression, kind: str) -> str:
-    """Why a key value does not suit the match kind, empty if it does."""
-    if isinstance(item, ir.DontCare):
-        return "an exact key cannot match anything" if kind == "exact" else ""
-    if isinstance(item, ir.Range):
-        if kind != "range":
-            return f"a key of match kind '{kind}' cannot match a range"
-        low, high = item.left.value, item.right.value
-        if isinstance(low, int) and isinstance(high, int) and low > high:
-            return f"the range {low}..{high} is empty"
-    if isinstance(item, ir.Mask):
-        if kind not in ("ternary", "lpm"):
-            return f"a key of match kind '{kind}' cannot have a mask"
-        return _mask_problem(item, kind)
-    return ""
-
-
-def _mask_problem(item: ir.Mask, kind: str) -> str:
-    value, mask = item.left.value, item.right.value
-    if kind != "lpm" or not isinstance(mask, int) or not isinstance(value, int):
-        return ""
-    width = item.right.type.width if isinstance(item.right.type, BitsType) else 0
-    inverse = ~mask & ((1 << width) - 1)
-    if inverse & (inverse + 1):
-        return f"the mask {mask:#x} of an lpm key is not a prefix"
-    return ""
 
 
 def _actions_tables(ctx: Context, table: ir.TableDecl) -> None:

@@ -1,0 +1,3 @@
+const bit<8> a = true;
+const bit<8> b = c;
+const bit<8> a = 1;

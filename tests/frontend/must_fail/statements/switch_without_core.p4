@@ -1,0 +1,7 @@
+control c(in bit<8> x) {
+    apply {
+        switch (x) {
+            1: { }
+        }
+    }
+}
