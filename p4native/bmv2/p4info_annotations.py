@@ -12,12 +12,8 @@ _ELSEWHERE = frozenset({"name", "id", "brief", "description"})
 
 
 def annotation(items: Iterable[Any], name: str) -> ir.Annotation | None:
-    """The last annotation of that name."""
-    found = None
-    for a in items:
-        if a.name == name:
-            found = a
-    return found
+    """The first annotation of that name."""
+    return next((a for a in items if a.name == name), None)
 
 
 def text_of(a: ir.Annotation | None) -> str | None:
@@ -95,8 +91,7 @@ def _literal(message: Any, e: ir.Expression) -> None:
 
 def add_documentation(message: Any, items: Iterable[Any]) -> None:
     """Set `doc` from `@brief` and `@description`."""
-    items = list(items)
-    for field in ("brief", "description"):
-        text = text_of(annotation(items, field))
+    for a in items:
+        text = text_of(a) if a.name in ("brief", "description") else None
         if text is not None:
-            setattr(message.doc, field, text)
+            setattr(message.doc, a.name, text)

@@ -39,8 +39,8 @@ CASES = {
             "locals": "register<s_t>(4)\nr;",
             "apply": "s_t v = { 1 }; r.write(0, v);",
         },
-        "r.write",
-        "scalar",
+        "r;",
+        "only registers of bit or int",
     ),
     "computed checksum": (
         {"compute": "\nupdate_checksum(true, { hdr.h.a + 1 }, hdr.h.c, HashAlgorithm.csum16);"},

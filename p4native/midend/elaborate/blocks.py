@@ -7,7 +7,7 @@ from typing import Any
 
 from p4native.frontend import ir
 from p4native.frontend.diagnostics import Loc
-from p4native.frontend.types import Type
+from p4native.frontend.types import BitsType, Type, underlying
 from p4native.frontend.visitor import walk
 from p4native.midend import core, fold
 from p4native.midend.elaborate.errors import Unsupported
@@ -155,6 +155,8 @@ class Blocks:
         if not isinstance(decl, ir.ExternDecl):
             raise Unsupported("only parsers, controls and extern objects can be constructed", loc)
         declared = tuple(frame.type(t) for t in call.type_args.values())
+        if decl.name == "register" and not isinstance(underlying(declared[0]), BitsType):
+            raise Unsupported("only registers of bit or int are supported on this target", loc)
         args: dict[str, Any] = {}
         for a in call.args:
             assert a.param is not None

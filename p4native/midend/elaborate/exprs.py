@@ -250,6 +250,9 @@ class Exprs:
 
     def _slice(self, frame: Frame, e: ir.Slice) -> Value:
         arg = self.scalar(frame, e.expr)
+        for bound in (e.hi, e.lo):
+            if bound.value is None:
+                raise Unsupported("a slice's bounds must be constants", bound.loc, "type")
         hi = self.number(frame, e.hi, "a slice's bound")
         lo = self.number(frame, e.lo, "a slice's bound")
         return fold.slice_of(arg, hi, lo)

@@ -95,9 +95,12 @@ class Externs:
         if shape is None:
             hint = f"; use {_REPLACED[name]}" if name in _REPLACED else ""
             raise Unsupported(
-                f"extern function '{name}' is not supported on this target{hint}", e.loc
+                f"extern function '{name}' is not supported on this target{hint}", _blamed(e)
             )
-        self._operation(name, None, shape, self._named(frame, e), e.loc)
+        named = self._named(frame, e)
+        if name.startswith(("verify_checksum", "update_checksum")):
+            _check_plain(named.get("data"), e.arg("data"), name)
+        self._operation(name, None, shape, named, e.loc)
         return Void()
 
     def _operation(
@@ -227,7 +230,8 @@ class Externs:
             return Void()
         shape = _METHODS.get((receiver.kind, name))
         if shape is None:
-            raise Unsupported(f"'{receiver.kind}.{name}' is not supported on this target", e.loc)
+            what = f"'{receiver.kind}.{name}' is not supported on this target"
+            raise Unsupported(what, _blamed(e))
         if receiver.kind != "counter" or self.work.block:
             self._operation(f"{receiver.kind}.{name}", receiver, shape, named, e.loc)
         return Void()
@@ -325,6 +329,26 @@ class Externs:
                 self._emit_value(item, loc)
         else:
             raise Unsupported("emit takes headers, stacks, unions or structs of them", loc)
+
+
+def _check_plain(value: Value, written: ir.Expression | None, op: str) -> None:
+    """The target computes checksums over fields and constants only."""
+    while isinstance(written, ir.Cast):
+        written = written.expr
+    if not isinstance(value, Aggregate) or not isinstance(written, (ir.ListExpr, ir.StructExpr)):
+        return
+    items = written.items if isinstance(written, ir.ListExpr) else [f.expr for f in written.fields]
+    for item, part in zip(items, value.fields.values(), strict=False):
+        plain = isinstance(part, (core.Const, core.VarRef, core.Field))
+        if isinstance(part, core.Expr) and not plain:
+            raise Unsupported(f"computations are not supported in {op}", item.loc)
+
+
+def _blamed(e: ir.Call) -> Loc:
+    """Where to show that an extern is unknown: at its declaration if that is the program's own."""
+    declared = e.target.loc if e.target is not None else e.loc
+    library = declared.file.endswith(("core.p4", "v1model.p4"))
+    return e.loc if library or not declared.line else declared
 
 
 def _expanded_message(text: str, data: Value) -> str:

@@ -162,7 +162,9 @@ def _headers(work: Work, t: Type, param: ir.Param) -> Value:
         field_type = t.fields[f.name]
         if scalar_type(field_type) is not None:
             raise Unsupported(
-                f"field '{f.name}' of the headers is no header, stack or union", f.loc, "expected"
+                f"field '{f.name}' of the headers is no header, stack or union",
+                param.ref.loc,
+                "expected",
             )
         fields[f.name] = work.storage.make(field_type, f.external_name.lstrip("."), "header", f.loc)
     return Aggregate(fields)
