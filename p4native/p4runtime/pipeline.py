@@ -15,6 +15,7 @@ from p4native.bmv2.node import BmvJsonError
 from p4native.p4runtime.bind import Binding
 from p4native.p4runtime.entities.match import KeyCodec
 from p4native.p4runtime.errors import invalid_argument
+from p4native.p4runtime.fastpath import Encoder
 from p4native.p4runtime.p4info import P4InfoIndex
 from p4native.p4runtime.packetio import HeaderCodec
 from p4native.switch.build import BuildError
@@ -37,6 +38,7 @@ class LoadedPipeline:
         self.state = state
         self.info = P4InfoIndex(config.p4info)
         self.binding = Binding(self.info, state.program)
+        self.encoder = Encoder(self.binding)
         self.packet_in = HeaderCodec(self.info.packet_in)
         self.packet_out = HeaderCodec(self.info.packet_out)
         self.keys = {

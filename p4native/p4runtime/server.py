@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
-from finsy.proto import p4r_grpc
 
-from p4native.p4runtime.service import MAX_STREAMS, P4RuntimeService
+from p4native.p4runtime.service import MAX_STREAMS, P4RuntimeService, add_to_server
 from p4native.p4runtime.target import Target
 from p4native.p4runtime.tls import TlsOptions, server_credentials
 
@@ -88,7 +87,7 @@ def serve(
         options=_OPTIONS,
         maximum_concurrent_rpcs=threads,
     )
-    p4r_grpc.add_P4RuntimeServicer_to_server(service, server)
+    add_to_server(service, server)
     port = _listen(server, address, tls)
     for target in targets.values():
         target.start()

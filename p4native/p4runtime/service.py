@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import grpc
-from finsy.proto import p4r, p4r_grpc
+from finsy.proto import p4r
+from google.protobuf.message import DecodeError
 
 from p4native.p4runtime.errors import (
     P4RuntimeError,
     batch_status,
     grpc_code,
+    invalid_argument,
     not_found,
     permission_denied,
     resource_exhausted,
 )
+from p4native.p4runtime.fastpath import RawWrite
 from p4native.p4runtime.read import read_pieces
 from p4native.p4runtime.roles import legacy_role_key
 from p4native.p4runtime.stream import StreamSession
@@ -51,7 +54,7 @@ def _translated(handler: _Handler) -> _Handler:
     return wrapper  # type: ignore[return-value]
 
 
-class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
+class P4RuntimeService:
     """P4Runtime over any number of devices."""
 
     def __init__(self, targets: Mapping[int, Target]) -> None:
@@ -90,12 +93,20 @@ class P4RuntimeService(p4r_grpc.P4RuntimeServicer):
         return self._target(request.device_id).get_pipeline(request.response_type)
 
     @_translated
-    def Write(self, request: p4r.WriteRequest, context: grpc.ServicerContext) -> p4r.WriteResponse:
-        """Apply a batch on behalf of the primary; UNKNOWN with one error per update if any fail."""
+    def Write(self, raw: bytes, context: grpc.ServicerContext) -> p4r.WriteResponse:
+        """Apply a batch on behalf of the primary; UNKNOWN with one error per update if any fail.
+
+        The request comes as its bytes, see fastpath.py.
+        """
+        try:
+            batch = RawWrite(raw)
+        except DecodeError:
+            raise invalid_argument("the request is not a p4.v1.WriteRequest message") from None
+        request = batch.head
         target = self._target(request.device_id)
         role = request.role or legacy_role_key(request.role_id)
         with self._writing(target, request) as scope:
-            results = target.write(request, role, scope)
+            results = target.write(batch, role, scope)
         if results is not None:
             _abort_batch(context, "Write", results)
         return p4r.WriteResponse()
@@ -173,3 +184,34 @@ def _abort_batch(context: grpc.ServicerContext, what: str, results: Any) -> None
     details = (("grpc-status-details-bin", status.SerializeToString()),)
     context.set_trailing_metadata(details)
     context.abort(grpc.StatusCode.UNKNOWN, status.message)
+
+
+def add_to_server(service: P4RuntimeService, server: grpc.Server) -> None:
+    """Register the service; Write gets its request undecoded."""
+    set_request = p4r.SetForwardingPipelineConfigRequest
+    get_request = p4r.GetForwardingPipelineConfigRequest
+    unary, pack = grpc.unary_unary_rpc_method_handler, _serialize
+    handlers = {
+        "Write": unary(service.Write, None, pack),
+        "SetForwardingPipelineConfig": unary(
+            service.SetForwardingPipelineConfig, set_request.FromString, pack
+        ),
+        "GetForwardingPipelineConfig": unary(
+            service.GetForwardingPipelineConfig, get_request.FromString, pack
+        ),
+        "Capabilities": unary(service.Capabilities, p4r.CapabilitiesRequest.FromString, pack),
+        "Read": grpc.unary_stream_rpc_method_handler(
+            service.Read, p4r.ReadRequest.FromString, pack
+        ),
+        "StreamChannel": grpc.stream_stream_rpc_method_handler(
+            service.StreamChannel, p4r.StreamMessageRequest.FromString, pack
+        ),
+    }
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("p4.v1.P4Runtime", handlers),)
+    )
+
+
+def _serialize(message: Any) -> bytes:
+    data: bytes = message.SerializeToString()
+    return data

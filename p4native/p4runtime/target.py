@@ -19,6 +19,7 @@ from p4native.p4runtime.errors import (
     invalid_argument,
     not_found,
 )
+from p4native.p4runtime.fastpath import RawWrite
 from p4native.p4runtime.pipeline import LoadedPipeline, load_pipeline
 from p4native.p4runtime.reconcile import reconcile
 from p4native.p4runtime.roles import RoleScope
@@ -137,13 +138,13 @@ class Target:
     # -- write and read --------------------------------------------------------------------------
 
     def write(
-        self, request: p4r.WriteRequest, role: str, scope: RoleScope
+        self, batch: RawWrite, role: str, scope: RoleScope
     ) -> list[P4RuntimeError | None] | None:
         """Apply a batch; None if all of it went well, else one result per update."""
         barred = frozenset[int]() if scope.ids is None else self.arbiter.excluded_ids(role)
         with self._lock:
             context = write.WriteContext(self._current(), self.device, self.cpu_port, scope, barred)
-            return write.write_batch(context, request)
+            return write.write_batch(context, batch)
 
     def open_read(self, request: p4r.ReadRequest) -> read.OpenRead:
         """Take a consistent snapshot of what `request` asks for."""

@@ -6,11 +6,12 @@ one by one. What a ROLLBACK batch did is taken back in reverse order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from finsy.proto import p4r, rpc_code
+from google.protobuf.message import DecodeError
 
 from p4native.p4runtime.entities import (
     counters,
@@ -31,6 +32,7 @@ from p4native.p4runtime.errors import (
     permission_denied,
     unimplemented,
 )
+from p4native.p4runtime.fastpath import RawWrite
 from p4native.p4runtime.pipeline import LoadedPipeline
 from p4native.p4runtime.roles import RoleScope
 from p4native.switch.device import Device
@@ -40,6 +42,7 @@ Results = list[P4RuntimeError | None]
 _CONTINUE = p4r.WriteRequest.CONTINUE_ON_ERROR
 _ROLLBACK = p4r.WriteRequest.ROLLBACK_ON_ERROR
 _ATOMIC = p4r.WriteRequest.DATAPLANE_ATOMIC
+_PIECE = 16384
 _ID_FIELDS = {
     "action_profile_member": "action_profile_id",
     "action_profile_group": "action_profile_id",
@@ -62,46 +65,78 @@ class WriteContext:
     barred: frozenset[int]
 
 
-def write_batch(context: WriteContext, request: p4r.WriteRequest) -> Results | None:
+def write_batch(context: WriteContext, batch: RawWrite) -> Results | None:
     """Apply a batch; None if all went well, else one result per update, in order."""
-    updates = request.updates
-    if request.atomicity == _CONTINUE:
-        results = _continue(context, updates)
-    elif request.atomicity == _ROLLBACK:
-        results = _all_or_none(context, updates, Mode.ROLLBACK)
-    elif request.atomicity == _ATOMIC:
-        results = _all_or_none(context, updates, Mode.ATOMIC)
+    atomicity = batch.head.atomicity
+    if atomicity == _CONTINUE:
+        results = _continue(context, batch)
+    elif atomicity == _ROLLBACK:
+        results = _all_or_none(context, batch, Mode.ROLLBACK)
+    elif atomicity == _ATOMIC:
+        results = _all_or_none(context, batch, Mode.ATOMIC)
     else:
-        raise invalid_argument(f"atomicity {request.atomicity} is not known")
+        raise invalid_argument(f"atomicity {atomicity} is not known")
     return results if any(results) else None
 
 
-def _continue(context: WriteContext, updates: Sequence[p4r.Update]) -> Results:
-    """Try every update; runs of plain table entries go to the engine in one call."""
-    results: Results = [None] * len(updates)
-    run: list[tuple[int, bytes]] = []
-    for index, update in enumerate(updates):
-        try:
-            if _is_plain(context, update):
-                run.append((index, _encode(context, update)))
-                continue
-            _flush(context, updates, run, results, Mode.CONTINUE)
-            _write_one(context, update)
-        except P4RuntimeError as error:
-            results[index] = error
-    _flush(context, updates, run, results, Mode.CONTINUE)
+def _continue(context: WriteContext, batch: RawWrite) -> Results:
+    """Try every update, in pieces that bound what the batch takes besides its own bytes."""
+    results: Results = [None] * len(batch)
+    for start in range(0, len(batch), _PIECE):
+        _continue_piece(context, batch, range(start, min(start + _PIECE, len(batch))), results)
     return results
 
 
-def _all_or_none(context: WriteContext, updates: Sequence[p4r.Update], mode: Mode) -> Results:
+def _continue_piece(context: WriteContext, batch: RawWrite, piece: range, results: Results) -> None:
+    """Try some updates in order; runs of plain table entries go to the engine in one call."""
+    records, marks = _encode_fast(context, batch, piece)
+    if all(marks):
+        _run(context, batch, piece, (records, Mode.CONTINUE), results)
+        return
+    run: list[tuple[int, bytes]] = []
+    at = 0
+    for index, mark in zip(piece, marks, strict=True):
+        if mark:
+            run.append((index, records[at : at + mark]))
+            at += mark
+            continue
+        try:
+            update = batch[index]
+            if _is_plain(context, update):
+                run.append((index, _encode(context, update)))
+                continue
+            _flush(context, batch, run, results, Mode.CONTINUE)
+            _write_one(context, update)
+        except DecodeError:
+            results[index] = invalid_argument("the update is not a p4.v1.Update message")
+        except P4RuntimeError as error:
+            results[index] = error
+    _flush(context, batch, run, results, Mode.CONTINUE)
+
+
+def _encode_fast(
+    context: WriteContext, batch: RawWrite, piece: range
+) -> tuple[bytes, Iterable[int]]:
+    if context.scope.ids is not None:
+        return b"", [0] * len(piece)
+    return context.loaded.encoder.encode(batch, piece.start, len(piece))
+
+
+def _all_or_none(context: WriteContext, batch: RawWrite, mode: Mode) -> Results:
     """Apply all updates or none of them."""
+    piece = range(len(batch))
+    results: Results = [None] * len(batch)
+    records, marks = _encode_fast(context, batch, piece)
+    if all(marks):
+        _run(context, batch, piece, (records, mode), results)
+        return results
+    updates = batch[:]
     if all(_is_plain(context, update) for update in updates):
         return _plain_all_or_none(context, updates, mode)
     if mode == Mode.ATOMIC and len(updates) > 1:
         raise unimplemented(
             "DATAPLANE_ATOMIC batches of anything but table entries; use ROLLBACK_ON_ERROR"
         )
-    results: Results = [None] * len(updates)
     undos: list[Undo] = []
     for index, update in enumerate(updates):
         try:
@@ -134,19 +169,33 @@ def _aborted() -> P4RuntimeError:
 
 
 def _flush(
-    context: WriteContext, updates: Sequence[p4r.Update], run: list[tuple[int, bytes]],
-    results: Results, mode: Mode,
-) -> None:  # fmt: skip
-    """Hand the collected records to the engine and note which of them it refused."""
-    if not run:
-        return
-    records = b"".join([record for _, record in run])
-    statuses, _handles = context.loaded.state.write(records, len(run), mode)
+    context: WriteContext,
+    updates: Sequence[p4r.Update],
+    run: list[tuple[int, bytes]],
+    results: Results,
+    mode: Mode,
+) -> None:
+    """Hand the collected records to the engine and empty the collection."""
+    if run:
+        records = b"".join([record for _, record in run])
+        _run(context, updates, [index for index, _ in run], (records, mode), results)
+        run.clear()
+
+
+def _run(
+    context: WriteContext,
+    updates: Sequence[p4r.Update],
+    indices: Sequence[int],
+    run: tuple[bytes, Mode],
+    results: Results,
+) -> None:
+    """Hand records to the engine and note which of them it refused."""
+    records, mode = run
+    statuses, _handles = context.loaded.state.write(records, len(indices), mode)
     if any(statuses):
-        for (index, _), status in zip(run, statuses, strict=True):
+        for index, status in zip(indices, statuses, strict=True):
             if status != Status.OK:
                 results[index] = _refusal(context, updates[index], status)
-    run.clear()
 
 
 def _refusal(context: WriteContext, update: p4r.Update, status: int) -> P4RuntimeError:

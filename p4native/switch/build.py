@@ -136,17 +136,22 @@ def _folder_objects(folder: Path) -> list[Path]:
     ]
 
 
-@lru_cache(maxsize=1)
-def engine_library() -> Path:
-    """Return the engine's shared object, compiled if it is not cached."""
-    folder = RUNTIME / "engine"
+@lru_cache(maxsize=4)
+def runtime_library(name: str) -> Path:
+    """Return the shared object of the sources in runtime/<name>, compiled if it is not cached."""
+    folder = RUNTIME / name
     sources = b"".join(p.read_bytes() for p in sorted(folder.glob("*.[ch]")))
-    target = cache_dir() / f"engine-{_digest(_fingerprint(flags()), _headers(), sources)}.so"
+    target = cache_dir() / f"{name}-{_digest(_fingerprint(flags()), _headers(), sources)}.so"
     if not target.exists():
         with _locked(target):
             if not target.exists():
-                _link(_folder_objects(folder), target, "engine")
+                _link(_folder_objects(folder), target, name)
     return target
+
+
+def engine_library() -> Path:
+    """Return the engine's shared object, compiled if it is not cached."""
+    return runtime_library("engine")
 
 
 def pipeline_library(sources: Mapping[str, str]) -> Path:
