@@ -14,7 +14,6 @@ from control.connections.record import (
     Connection,
     EntryKey,
     Places,
-    pass_entry,
 )
 from control.model import DesiredState, LoadBalancer, Placement
 from control.model.types import PROTOCOL_NUMBERS, ip_number, is_v6, port_range
@@ -157,7 +156,7 @@ class Decider:
         elif (punt.network, flow.dst) in self._floating:
             zone, own = self._floating[punt.network, flow.dst]
             flow = flow._replace(dst=own)
-        return punt.nic, pass_entry(zone, flow).key
+        return punt.nic, zone, flow
 
     def allows(self, vm: str, direction: str, flow: Flow) -> bool:
         """Whether a VM's rules allow a flow."""

@@ -12,7 +12,7 @@ from typing import Protocol
 from control.connections.choice import PortPool
 from control.connections.decide import Decider, Decision, Punt, Refusal, Related
 from control.connections.flow import FIN, RST, TCP, Flow, parse, rewrite
-from control.connections.record import Connection, EntryKey, pass_entry
+from control.connections.record import Connection, EntryKey
 from control.errors import ControlError
 from control.policy.entries import Entry
 
@@ -119,7 +119,7 @@ class ConnectionManager:
             decider = self._decider()
             fresh: dict[EntryKey, Connection] = {}
             ways = [self._decided(decider, punt, fresh) for punt in batch]
-            await self._install(decider, set(fresh.values()))
+            await self._install(dict.fromkeys(fresh.values()))
             frames: dict[str, list[tuple[bytes, int, int, int]]] = {}
             for punt, way in zip(batch, ways, strict=True):
                 if not isinstance(way, Refusal):
@@ -144,7 +144,8 @@ class ConnectionManager:
             self._forget_port(decision)
             return self._refuse(Refusal.QUOTA)
         self._paid[decision.payer] += 1
-        for key in decision.entries(decider.places):
+        decision.wanted = decision.entries(decider.places)
+        for key in decision.wanted:
             fresh[key] = decision
         return decision
 
@@ -174,11 +175,11 @@ class ConnectionManager:
             if key[0] == nic
         )
 
-    async def _install(self, decider: Decider, connections: Iterable[Connection]) -> None:
+    async def _install(self, connections: Iterable[Connection]) -> None:
         """Write the entries of new connections; those that do not fit are kept in software."""
         wanted: dict[str, list[tuple[Connection, EntryKey, Entry]]] = {}
         for connection in connections:
-            for key, entry in connection.entries(decider.places).items():
+            for key, entry in connection.wanted.items():
                 wanted.setdefault(key[0], []).append((connection, key, entry))
         failed: set[Connection] = set()
         for nic, items in wanted.items():
@@ -190,8 +191,7 @@ class ConnectionManager:
                 else:
                     failed.add(connection)
         self.installed += len({item[0] for items in wanted.values() for item in items} - failed)
-        for connection in failed:
-            await self._to_software(decider, connection)
+        await self._to_software(failed)
 
     async def _write(self, nic: str, changes: Sequence[Change]) -> list[str]:
         """Write to one NIC; one that is away gets its connections when it is back."""
@@ -201,11 +201,12 @@ class ConnectionManager:
             LOG.warning("connections of %s: %s", nic, error)
             return [""] * len(changes)
 
-    async def _to_software(self, decider: Decider, connection: Connection) -> None:
-        """A table is full: the host forwards this connection's packets itself."""
-        await self._uninstall(connection)
-        for key in connection.entries(decider.places):
-            self._software[key] = (connection, self._clock())
+    async def _to_software(self, connections: Iterable[Connection]) -> None:
+        """A table is full: the host forwards these connections' packets itself."""
+        await self._uninstall(connections)
+        for connection in connections:
+            for key in connection.wanted:
+                self._software[key] = (connection, self._clock())
 
     def _onward(self, punt: Punt, way: Connection | Related) -> tuple[bytes, int, int, int]:
         """How a packet goes on: by its entries, or rewritten here if it has none."""
@@ -221,35 +222,35 @@ class ConnectionManager:
 
     # the end of connections
 
-    async def closed_by(self, nic: str, digest: Sequence[int]) -> None:
+    def closed_by(self, nic: str, digest: Sequence[int]) -> None:
         """Take a closing_connection_t: zone, src, dst, src_port, dst_port, flags."""
         zone, src, dst, src_port, dst_port, flags = digest
         for version in (4, 6):
             flow = Flow(version, src, dst, TCP, src_port, dst_port)
-            await self.closing(nic, pass_entry(zone, flow).key, flags)
+            self.closing((nic, zone, flow), flags)
 
-    async def closing(self, nic: str, key: object, flags: int) -> None:
+    def closing(self, key: EntryKey, flags: int) -> None:
         """A FIN or RST passed an entry: after both FINs, or one RST, the pair ends soon."""
-        connection = self._by_entry.get((nic, key))
+        connection = self._by_entry.get(key)
         if connection is None:
             return
         if flags & FIN:
-            connection.closing.add(_direction(connection, nic, key))
+            connection.closing.add(_from_initiator(connection, key[2]))
         if flags & RST or len(connection.closing) == 2:
             connection.close_at = self._clock() + LINGER_S
             self._closing.add(connection)
 
-    async def idle(self, nic: str, key: object) -> None:
+    async def idle(self, key: EntryKey) -> None:
         """An entry has been idle for its time: the connection ends if all of it is idle."""
-        connection = self._by_entry.get((nic, key))
+        connection = self._by_entry.get(key)
         if connection is None:
             return
-        for (other, _), entry in list(connection.installed.items()):
+        for (other, _, _), entry in list(connection.installed.items()):
             seconds = await self._board.idle_s(other, entry)
             if seconds is not None and seconds * 1e9 < entry.idle_timeout_ns:
                 return
         async with self._lock:
-            await self._end(connection)
+            await self._end({connection})
 
     async def sweep(self) -> None:
         """End closed connections whose time has come, and software ones that are idle."""
@@ -257,8 +258,7 @@ class ConnectionManager:
         due = [c for c in self._closing if c.close_at is not None and c.close_at <= now]
         old = {c for c, seen in self._software.values() if now - seen > SOFTWARE_IDLE_S}
         async with self._lock:
-            for connection in (*due, *old):
-                await self._end(connection)
+            await self._end({*due, *old})
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -268,26 +268,31 @@ class ConnectionManager:
             except ControlError as error:
                 LOG.warning("connections: sweep: %s", error)
 
-    async def _end(self, connection: Connection) -> None:
-        await self._uninstall(connection)
+    async def _end(self, connections: set[Connection]) -> None:
+        """Remove connections from the NICs, with one write per NIC, and forget them."""
+        if not connections:
+            return
+        await self._uninstall(connections)
         self._software = {
-            key: item for key, item in self._software.items() if item[0] is not connection
+            key: item for key, item in self._software.items() if item[0] not in connections
         }
-        self._closing.discard(connection)
-        self._forget_port(connection)
-        self._paid[connection.payer] -= 1
+        self._closing -= connections
+        for connection in connections:
+            self._forget_port(connection)
+            self._paid[connection.payer] -= 1
 
     def _forget_port(self, connection: Connection) -> None:
         if connection.nat_port is not None:
             address, protocol, port = connection.nat_port
             self._pools[address].release(protocol, port)
 
-    async def _uninstall(self, connection: Connection) -> None:
+    async def _uninstall(self, connections: Iterable[Connection]) -> None:
         by_nic: dict[str, list[Change]] = {}
-        for key, entry in connection.installed.items():
-            by_nic.setdefault(key[0], []).append(("delete", entry))
-            self._by_entry.pop(key, None)
-        connection.installed.clear()
+        for connection in connections:
+            for key, entry in connection.installed.items():
+                by_nic.setdefault(key[0], []).append(("delete", entry))
+                self._by_entry.pop(key, None)
+            connection.installed.clear()
         for nic, changes in by_nic.items():
             await self._write(nic, changes)
 
@@ -297,9 +302,8 @@ class ConnectionManager:
         """End the connections that the present rules deny; returns how many."""
         async with self._lock:
             decider = self._decider()
-            denied = [c for c in set(self._by_entry.values()) if not decider.still_allowed(c)]
-            for connection in denied:
-                await self._end(connection)
+            denied = {c for c in self._by_entry.values() if not decider.still_allowed(c)}
+            await self._end(denied)
             return len(denied)
 
     async def restore(self, nic: str) -> int:
@@ -366,10 +370,6 @@ class ConnectionManager:
         return {c for c in self._by_entry.values() if vm in (c.vm_a, c.vm_b)}
 
 
-def _direction(connection: Connection, nic: str, key: object) -> bool:
-    """Whether an entry is for what the initiator sends."""
-    match = dict(connection.installed[nic, key].match)
-    return (match["src"], match["src_port"]) in (
-        (connection.before.src, connection.before.src_port),
-        (connection.after.src, connection.after.src_port),
-    )
+def _from_initiator(connection: Connection, flow: Flow) -> bool:
+    """Whether a flow is what the initiator sends, before or after translation."""
+    return flow in (connection.before, connection.after)

@@ -16,7 +16,10 @@ IDLE_S = {TCP: 3600, ICMP: 30, ICMPV6: 30}
 IDLE_OTHER_S = 120
 
 Places = Mapping[str, Sequence[tuple[str, int]]]  # VM to (NIC, VF) pairs
-EntryKey = tuple[str, object]  # NIC, entry key
+EntryKey = tuple[str, int, Flow]  # NIC, zone, flow as it enters
+
+# NIC, zone, flow as it enters, and the flow it becomes (None: passes as it is)
+Half = tuple[str, int, Flow, Flow | None]
 
 
 @dataclass(eq=False)
@@ -42,6 +45,7 @@ class Connection:
     nat_port: tuple[str, int, int] | None = None
     closing: set[bool] = field(default_factory=set)
     close_at: float | None = None
+    wanted: dict[EntryKey, Entry] = field(default_factory=dict)
     installed: dict[EntryKey, Entry] = field(default_factory=dict)
 
     @property
@@ -50,55 +54,50 @@ class Connection:
         return self.before != self.after
 
     def entries(self, places: Places) -> dict[EntryKey, Entry]:
-        """What each NIC must hold for it, by NIC and entry key."""
-        found: dict[EntryKey, Entry] = {}
-        for nic, entry in self._halves(places):
-            found[nic, entry.key] = entry
-        return found
-
-    def _halves(self, places: Places) -> Iterator[tuple[str, Entry]]:
-        at_a = list(places.get(self.vm_a, ())) if self.vm_a else []
-        at_b = list(places.get(self.vm_b, ())) if self.vm_b else []
+        """What each NIC must hold for it, by NIC, zone and flow."""
+        at_a = dict(places.get(self.vm_a, ())) if self.vm_a else {}
+        at_b = dict(places.get(self.vm_b, ())) if self.vm_b else {}
         if not self.translated:
-            yield from self._plain(dict(at_a), dict(at_b))
+            halves = self._plain(at_a, at_b)
         elif self.service is not None:
-            yield from self._balanced(dict(at_a), dict(at_b))
+            halves = self._balanced(at_a, at_b)
         else:
-            yield from self._shared_address(dict(at_a))
+            halves = self._shared_address(at_a)
+        return {
+            (nic, zone, old): (
+                pass_entry(zone, old) if new is None else _translate(zone, old, new, self.zone_a)
+            )
+            for nic, zone, old, new in halves
+        }
 
-    def _plain(self, at_a: dict[str, int], at_b: dict[str, int]) -> Iterator[tuple[str, Entry]]:
+    def _plain(self, at_a: dict[str, int], at_b: dict[str, int]) -> Iterator[Half]:
         tracking_a = at_a if self.vm_a in self.tracks else {}
         tracking_b = at_b if self.vm_b in self.tracks else {}
         for nic in {**tracking_a, **tracking_b}:
-            yield nic, pass_entry(_zone(at_a.get(nic), self.zone_a), self.before)
-            yield nic, pass_entry(_zone(at_b.get(nic), self.zone_b), self.before.reverse)
+            yield nic, _zone(at_a.get(nic), self.zone_a), self.before, None
+            yield nic, _zone(at_b.get(nic), self.zone_b), self.before.reverse, None
 
-    def _balanced(self, at_a: dict[str, int], at_b: dict[str, int]) -> Iterator[tuple[str, Entry]]:
+    def _balanced(self, at_a: dict[str, int], at_b: dict[str, int]) -> Iterator[Half]:
         """Forward rewritten where a enters, replies rewritten where b is."""
         entering: dict[str, int | None] = {**at_a} or {self.entry_nic: None}
+        replies = self.before.reverse
         for nic, vf in entering.items():
-            zone = _zone(vf, self.zone_a)
-            yield nic, _translate(zone, self.before, self.after, self.zone_a)
+            yield nic, _zone(vf, self.zone_a), self.before, self.after
             if nic not in at_b:
-                yield nic, pass_entry(self.zone_b, self.before.reverse)
+                yield nic, self.zone_b, replies, None
         for nic, vf in at_b.items():
-            zone = _zone(vf, self.zone_b)
-            replies = self.before.reverse
-            yield nic, _translate(zone, self.after.reverse, replies, self.zone_a)
+            yield nic, _zone(vf, self.zone_b), self.after.reverse, replies
             if nic not in entering:
-                yield nic, pass_entry(self.zone_a, self.after)
+                yield nic, self.zone_a, self.after, None
 
-    def _shared_address(self, at_a: dict[str, int]) -> Iterator[tuple[str, Entry]]:
+    def _shared_address(self, at_a: dict[str, int]) -> Iterator[Half]:
         """Out rewritten where the VM is; replies come to the NIC that has the address."""
         replies = self.before.reverse
-        yield (
-            self.entry_nic,
-            _translate(self.zone_b, self.after.reverse, replies, self.zone_a),
-        )
+        yield self.entry_nic, self.zone_b, self.after.reverse, replies
         for nic, vf in at_a.items():
-            yield nic, _translate(_zone(vf, self.zone_a), self.before, self.after, self.zone_a)
+            yield nic, _zone(vf, self.zone_a), self.before, self.after
             if nic != self.entry_nic:
-                yield nic, pass_entry(self.zone_a, replies)
+                yield nic, self.zone_a, replies, None
 
 
 def _zone(vf: int | None, zone: int) -> int:

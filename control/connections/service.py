@@ -12,6 +12,7 @@ from finsy.proto import p4r
 
 from control.connections.choice import PortPool
 from control.connections.decide import Decider, Punt
+from control.connections.flow import Flow
 from control.connections.manager import Change, ConnectionManager
 from control.fabric import Fabric
 from control.nic import Nic
@@ -20,7 +21,7 @@ from control.policy.reasons import PuntReason
 
 DIGEST = "closing_connection_t"
 DIGEST_FIELDS = ("zone", "src", "dst", "src_port", "dst_port", "flags")
-MATCH_FIELDS = ("zone", "src", "dst", "protocol", "src_port", "dst_port")
+FLOW_FIELDS = ("src", "dst", "protocol", "src_port", "dst_port")
 REASONS = (
     PuntReason.NEW_CONNECTION,
     PuntReason.BALANCE,
@@ -116,13 +117,14 @@ class ConnectionService:
     async def _take_digests(self, nic: Nic) -> None:
         async for records in nic.digests(DIGEST):
             for record in records:
-                await self.manager.closed_by(nic.name, [int(record[f]) for f in DIGEST_FIELDS])
+                self.manager.closed_by(nic.name, [int(record[f]) for f in DIGEST_FIELDS])
 
     async def _take_idle(self, nic: Nic) -> None:
         async for entry in nic.idle_timeouts():
             match: Any = entry.match
-            values = tuple((name, int(match[name])) for name in MATCH_FIELDS)
-            await self.manager.idle(nic.name, (entry.table_id, values, 0))
+            version = 6 if "v6" in entry.table_id else 4
+            flow = Flow(version, *(int(match[name]) for name in FLOW_FIELDS))
+            await self.manager.idle((nic.name, int(match["zone"]), flow))
 
     # switchboard of the manager
 

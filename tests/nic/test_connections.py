@@ -99,8 +99,7 @@ class Stateful:
         return reason
 
     def clear(self) -> None:
-        for connection in {*self.manager._by_entry.values(), *self.manager._closing}:
-            asyncio.run(self.manager._end(connection))
+        asyncio.run(self.manager._end(set(self.manager._by_entry.values())))
 
 
 def punt(up: Any) -> Punt:
@@ -206,7 +205,7 @@ def test_fins_and_resets_end_the_pair(nic: Any) -> None:
             assert told.digest_id == number
             for item in told.data:
                 fields = [int.from_bytes(m.bitstring, "big") for m in item.struct.members]
-                asyncio.run(one.manager.closed_by("nic1", fields))
+                one.manager.closed_by("nic1", fields)
         one.now = 1.0
         asyncio.run(one.manager.sweep())
         assert len(one.manager) == 1
@@ -222,8 +221,7 @@ def test_idle_connections_end(nic: Any) -> None:
     one = nic(_web())
     one.first(vf(0), tcp(1, 2))
     (connection,) = set(one.manager._by_entry.values())
-    ((key, _), *_) = connection.installed.items()
-    asyncio.run(one.manager.idle(*key))
+    asyncio.run(one.manager.idle(next(iter(connection.installed))))
     assert len(one.manager) == 0
     assert one.rig.punted(vf(0), tcp(1, 2)).meta["reason"] == PuntReason.NEW_CONNECTION
 
@@ -465,7 +463,7 @@ def test_ports_run_out_and_come_back(nic: Any) -> None:
         one.first(vf(0), _out(1, UDP(sport=9000 + sport, dport=53)))
     assert one.refused(vf(0), _out(1, UDP(sport=9100, dport=53))) is Refusal.NO_PORT
     connection = next(iter(set(one.manager._by_entry.values())))
-    asyncio.run(one.manager.idle(*next(iter(connection.installed))))
+    asyncio.run(one.manager.idle(next(iter(connection.installed))))
     assert one.first(vf(0), _out(1, UDP(sport=9100, dport=53)))
 
 
