@@ -60,7 +60,6 @@ def _decl(ctx: Context, statement: ir.DeclStmt) -> None:
             f"'{decl.name}': instances cannot be declared in blocks, states, actions or functions",
             decl.loc,
         )
-        return
     ctx.declare(decl)
 
 

@@ -30,6 +30,7 @@ from p4native.frontend.types import (
     bits,
     substitute,
 )
+from p4native.frontend.visitor import walk
 
 MAX_WIDTH = 2048
 _MAX_STACK = 1 << 20
@@ -97,6 +98,8 @@ def constant_int(ctx: Context, ref: ir.TypeRef, attribute: str) -> int | None:
     value = expr.value
     if isinstance(value, ir.EnumMember):
         value = value.number
+    if any(isinstance(n, ir.Member) and isinstance(n.expr.type, StackType) for n in walk(expr)):
+        value = None  # properties of variables are no constants
     if isinstance(value, bool) or not isinstance(value, int):
         if isinstance(expr.type, (IntType, BitsType)) or value is None:
             ctx.type_error("expected a compile-time constant integer", expr.loc)
