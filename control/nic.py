@@ -297,6 +297,15 @@ class Nic:
         except P4ClientError as error:
             raise _translate(self.name, "packet-out", error) from error
 
+    async def packet_outs(self, packets: Sequence[finsy.P4PacketOut]) -> None:
+        """Send many packets through the NIC, in order."""
+        switch = self._require()
+        try:
+            async with self._stream:
+                await switch.write(list(packets))
+        except P4ClientError as error:
+            raise _translate(self.name, "packet-out", error) from error
+
     async def packets(self) -> AsyncIterator[finsy.P4PacketIn]:
         """Packets that the NIC sends up during the present session."""
         async for packet in self._require().read_packets(queue_size=PACKET_QUEUE):

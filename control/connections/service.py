@@ -138,9 +138,12 @@ class ConnectionService:
 
     async def resume(self, nic: str, frames: Sequence[tuple[bytes, int, int, int]]) -> None:
         """See ``Switchboard``."""
-        session = self._fabric.nic(nic)
-        for frame, mode, port, network in frames:
-            await session.packet_out(frame, mode=mode, port=port, network=network)
+        await self._fabric.nic(nic).packet_outs(
+            [
+                finsy.P4PacketOut(frame, mode=mode, port=port, network=network)
+                for frame, mode, port, network in frames
+            ]
+        )
 
     async def idle_s(self, nic: str, entry: Entry) -> float | None:
         """See ``Switchboard``."""
