@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -63,6 +64,7 @@ class Reporter:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     error_count: int = 0
     sources: dict[str, list[str]] = field(default_factory=dict)
+    muted: list[frozenset[str]] = field(default_factory=list)
     _seen: set[tuple[str, str, tuple[str, int, int], str]] = field(default_factory=set)
 
     @property
@@ -90,6 +92,8 @@ class Reporter:
 
     def warning(self, category: str, message: str, loc: Loc, *related: tuple[Loc, str]) -> None:
         """Record a warning, an error if its category is in `werror`; nothing if disabled."""
+        if any(category in muted for muted in self.muted):
+            return
         if category in self.werror:
             self.error(category, message, loc, *related)
         elif category not in self.disabled:
@@ -109,6 +113,15 @@ class Reporter:
         self._seen.add(key)
         self.diagnostics.append(Diagnostic(severity, category, message, loc, related))
         return True
+
+    @contextmanager
+    def mute(self, categories: frozenset[str]) -> Iterator[None]:
+        """Give no warnings of these categories inside the `with` block."""
+        self.muted.append(categories)
+        try:
+            yield
+        finally:
+            self.muted.pop()
 
     def order_errors(self, first: Sequence[str]) -> None:
         """Move the errors of the categories in `first` ahead of the others, else keep order."""

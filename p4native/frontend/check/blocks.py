@@ -115,12 +115,13 @@ def _distinct(
 
 def _declare_local(ctx: Context, local: ir.Decl) -> None:
     check_annotations(ctx, local.annotations)
-    if isinstance(local, ir.TableDecl):  # a table's name is known inside it
-        ctx.declare(local)
-        _local(ctx, local)
-    else:
-        _local(ctx, local)
-        ctx.declare(local)
+    with ctx.reporter.mute(ir.no_warn(local.annotations)):
+        if isinstance(local, ir.TableDecl):  # a table's name is known inside it
+            ctx.declare(local)
+            _local(ctx, local)
+        else:
+            _local(ctx, local)
+            ctx.declare(local)
 
 
 def _local(ctx: Context, decl: ir.Decl) -> None:
@@ -177,7 +178,7 @@ def _states(ctx: Context, decl: ir.ParserDecl) -> None:
 
 
 def _state(ctx: Context, state: ir.StateDecl, table: dict[str, ir.StateDecl]) -> None:
-    with ctx.scope():
+    with ctx.scope(), ctx.reporter.mute(ir.no_warn(state.annotations)):
         ctx.loops = 0
         for statement in state.statements:
             check_statement(ctx, statement)

@@ -35,7 +35,8 @@ def check_declarations(ctx: Context) -> None:
             ctx.error("invalid", "'main' must be a package instance", decl.loc)
         if _BEFORE.get(type(decl)):
             ctx.declare(decl)
-        _CHECKS[type(decl)](ctx, decl)
+        with ctx.reporter.mute(ir.no_warn(decl.annotations)):
+            _CHECKS[type(decl)](ctx, decl)
         if not _BEFORE.get(type(decl)) and not isinstance(decl, (ir.ErrorDecl, ir.MatchKindDecl)):
             ctx.declare(decl)
 

@@ -39,7 +39,7 @@ def check_statement(ctx: Context, statement: ir.Statement) -> None:
 
 def check_block(ctx: Context, block: ir.Block) -> None:
     """A block with its own scope."""
-    with ctx.scope():
+    with ctx.scope(), ctx.reporter.mute(ir.no_warn(block.annotations)):
         for statement in block.statements:
             check_statement(ctx, statement)
 

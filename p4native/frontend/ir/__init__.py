@@ -22,6 +22,7 @@ from p4native.frontend.ir.base import (
     CallKind,
     Node,
     Value,
+    no_warn,
 )
 from p4native.frontend.ir.declarations import (
     ActionDecl,
@@ -199,4 +200,5 @@ __all__ = [
     "Value",
     "ValueSetDecl",
     "VarDecl",
+    "no_warn",
 ]

@@ -29,6 +29,12 @@ class CallKind(Enum):
     BUILTIN = "builtin"  # no target; `Call.builtin` is its name, receiver the header or stack
 
 
+def no_warn(annotations: list[Annotation]) -> frozenset[str]:
+    """The categories of warnings that `@noWarn` annotations switch off."""
+    found = (e for a in annotations if a.name == "noWarn" for e in a.exprs)
+    return frozenset(text for e in found if isinstance(text := getattr(e, "text", None), str))
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """Base of the tree; equality is identity."""

@@ -40,12 +40,13 @@ def warn_uninitialized(program: ir.Program, used: set[ir.Decl], reporter: Report
         if decl not in used:
             continue
         analysis = Analysis(reporter)
-        if isinstance(decl, ir.ControlDecl):
-            analysis.control(decl)
-        elif isinstance(decl, ir.ParserDecl):
-            analysis.parser(decl)
-        elif isinstance(decl, ir.FunctionDecl):
-            analysis.function(decl)
+        with reporter.mute(ir.no_warn(decl.annotations)):
+            if isinstance(decl, ir.ControlDecl):
+                analysis.control(decl)
+            elif isinstance(decl, ir.ParserDecl):
+                analysis.parser(decl)
+            elif isinstance(decl, ir.FunctionDecl):
+                analysis.function(decl)
 
 
 class Analysis:
@@ -104,11 +105,12 @@ class Analysis:
 
     def _run_state(self, state: ir.StateDecl, before: State | None) -> State | None:
         self.state = None if before is None else before.copy()
-        for statement in state.statements:
-            self._statement(statement)
-        if self.state is not None and isinstance(state.transition, ir.Select):
-            for selector in state.transition.selectors:
-                self._read(selector)
+        with self.reporter.mute(ir.no_warn(state.annotations)):
+            for statement in state.statements:
+                self._statement(statement)
+            if self.state is not None and isinstance(state.transition, ir.Select):
+                for selector in state.transition.selectors:
+                    self._read(selector)
         return self.state
 
     def _params(self, params: list[ir.Param]) -> None:
@@ -145,8 +147,9 @@ class Analysis:
         if self.state is None:
             return
         if isinstance(statement, ir.Block):
-            for inner in statement.statements:
-                self._statement(inner)
+            with self.reporter.mute(ir.no_warn(statement.annotations)):
+                for inner in statement.statements:
+                    self._statement(inner)
         elif isinstance(statement, ir.DeclStmt):
             if isinstance(statement.decl, ir.VarDecl):
                 self._variable(statement.decl)
@@ -500,7 +503,8 @@ class Analysis:
             if arg is not None and param.direction != "out":
                 self._copy_headers([(param,)], arg.expr, param.type)
         saved, self.returned = self.returned, None
-        self._statement(action.body)
+        with self.reporter.mute(ir.no_warn(action.annotations)):
+            self._statement(action.body)
         self.state = join(self.state, self.returned)
         self.returned = saved
         if self.state is None:

@@ -50,11 +50,8 @@ def used_declarations(program: ir.Program) -> set[ir.Decl]:
 def _exempt(decl: ir.Decl) -> bool:
     if decl.loc.file.startswith(_SYSTEM) or decl.name.startswith("__"):
         return True
-    for annotation in decl.annotations:
-        if annotation.name == "noWarn" and any(
-            isinstance(e, ir.StringLit) and e.text == "unused" for e in annotation.exprs
-        ):
-            return True
+    if "unused" in ir.no_warn(decl.annotations):
+        return True
     if isinstance(decl, ir.ConstDecl):
         return any(
             isinstance(n, ir.Call) and n.target is not None and n.target.name == "static_assert"
