@@ -22,7 +22,12 @@ RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
 FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fPIC", "-D_GNU_SOURCE", "-pthread",
          "-fno-semantic-interposition", "-Wall", "-Wextra", "-Werror")  # fmt: skip
 SANITIZE = {
-    "address": ("-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"),
+    "address": (
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=undefined",
+        "-fno-omit-frame-pointer",
+        "-g",
+    ),
     "thread": ("-fsanitize=thread", "-g"),
 }
 """Builds for the tests, chosen by P4NATIVE_SANITIZE; the process must have the sanitizer preloaded.

@@ -87,6 +87,11 @@ class Device:
             self._c.p4n_port_add(self._device, cpu_port, None, None)
 
     @property
+    def handle(self) -> int:
+        """The C device's address; SwitchError once it is stopped."""
+        return self._handle
+
+    @property
     def _handle(self) -> int:
         if self._device is None:
             raise SwitchError(f"{self.name}: it has been stopped")

@@ -59,6 +59,7 @@ _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "p4n_port_state": (_I32, (_P, _U32)),
     "p4n_port_force": (_I32, (_P, _U32, c.c_bool)),
     "p4n_port_read_stats": (_I32, (_P, _U32, _U64P)),
+    "p4n_bench": (None, (_P, _BYTES, _U32P, _U32P, _U32, _U64, c.c_bool, _U64P)),
     "p4n_inject": (_I32, (_P, _U32, _BYTES, _U32, c.c_bool)),
     "p4n_packet_in_wait": (_SIZE, (_P, _U64, _P, _SIZE, _U32)),
     "p4n_memory_wait": (_SIZE, (_P, _U64, _P, _SIZE, _U32)),

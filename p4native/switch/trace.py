@@ -7,7 +7,7 @@ every event; it runs without packet threads, so events come in order during `Dev
 from __future__ import annotations
 
 import ctypes as c
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -79,6 +79,16 @@ class Event:
         return {"event": self.kind, "name": self.name, **values}
 
 
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """An event as C tells it; `action_data` is an address that is valid during the callback."""
+
+    name: str
+    n: tuple[int, ...]
+    data: bytes
+    action_data: int | None
+
+
 class Tracer:
     """Traces frames through a pipeline made with `trace=True`."""
 
@@ -89,9 +99,27 @@ class Tracer:
         self._events: list[Event] = []
         self._fault: Exception | None = None
         self._headers = _numbered_headers(pipeline.program)
-        self._tables = pipeline.program.tables
         self._actions = {a.id: a for a in pipeline.program.actions}
         self._errors = {value: name for name, value in pipeline.program.errors.items()}
+        self._translate: dict[_Kind, Callable[[_Raw], Event]] = {
+            _Kind.PASS: self._pass,
+            _Kind.STATE: lambda raw: Event("state", raw.name),
+            _Kind.EXTRACT: self._extract,
+            _Kind.PARSED: self._parsed,
+            _Kind.CONDITION: lambda raw: Event("condition", raw.name, {"result": bool(raw.n[0])}),
+            _Kind.TABLE: self._table,
+            _Kind.CONST: self._const,
+            _Kind.CLONE: lambda raw: Event(
+                "clone", "", {"session": raw.n[0], "where": "egress" if raw.n[1] else "ingress"}
+            ),
+            _Kind.DIGEST: self._digest,
+            _Kind.AGAIN: lambda raw: Event("again", INSTANCES.get(raw.n[0], str(raw.n[0]))),
+            _Kind.MULTICAST: lambda raw: Event(
+                "multicast", "", {"group": raw.n[0], "exists": bool(raw.n[1])}
+            ),
+            _Kind.SENT: lambda raw: Event("sent", "", {"port": raw.n[0], "frame": raw.data}),
+            _Kind.DROPPED: self._dropped,
+        }
 
     def run(self, port: int, frame: bytes) -> list[Event]:
         """What happens to a frame that arrives on `port`, until all its copies have ended."""
@@ -112,76 +140,59 @@ class Tracer:
         finally:
             sink.value = None
 
-    def _take(
-        self, kind: int, name: bytes, numbers: Any, data: int | None, length: int,
-        action_data: int | None,
-    ) -> None:  # fmt: skip
+    def _take(self, kind: int, *details: Any) -> None:
         """The callback: nothing may be raised through C, so a fault waits for `run`."""
         try:
+            name, numbers, data, length, action_data = details
             octets = c.string_at(data, length) if data else b""
-            self._add(_Kind(kind), name.decode(), list(numbers[:4]), octets, action_data)
-        except Exception as fault:  # noqa: BLE001
+            raw = _Raw(name.decode(), tuple(numbers[:4]), octets, action_data)
+            self._events.append(self._translate[_Kind(kind)](raw))
+        except Exception as fault:  # noqa: BLE001 - it is raised again outside the callback
             self._fault = self._fault or fault
 
-    def _add(
-        self, kind: _Kind, name: str, n: list[int], data: bytes, action_data: int | None
-    ) -> None:
-        match kind:
-            case _Kind.PASS:
-                self._put("pass", name, instance=INSTANCES.get(n[0], str(n[0])), port=n[1],
-                          frame=data)  # fmt: skip
-            case _Kind.STATE:
-                self._put("state", name)
-            case _Kind.EXTRACT:
-                header = self._headers[n[0]]
-                self._put("extract", header.name, fields=_fields(header.type, data))
-            case _Kind.PARSED:
-                error = self._errors.get(n[0], str(n[0]))
-                self._put("parsed", error=error, bytes=n[1], checksum_error=bool(n[2]))
-            case _Kind.CONDITION:
-                self._put("condition", name, result=bool(n[0]))
-            case _Kind.TABLE:
-                self._table(name, n, data, action_data)
-            case _Kind.CONST:
-                self._const(name, n, action_data)
-            case _Kind.CLONE:
-                self._put("clone", session=n[0], where="egress" if n[1] else "ingress")
-            case _Kind.DIGEST:
-                lists = {f.id: f.name for f in self._program.learn_lists}
-                self._put("digest", lists.get(n[0], str(n[0])))
-            case _Kind.AGAIN:
-                self._put("again", INSTANCES.get(n[0], str(n[0])))
-            case _Kind.MULTICAST:
-                self._put("multicast", group=n[0], exists=bool(n[1]))
-            case _Kind.SENT:
-                self._put("sent", port=n[0], frame=data)
-            case _Kind.DROPPED:
-                reason = DROP_REASONS[n[0]]
-                self._put("dropped", reason, why=_DROPS.get(reason, reason))
+    @staticmethod
+    def _pass(raw: _Raw) -> Event:
+        instance = INSTANCES.get(raw.n[0], str(raw.n[0]))
+        values = {"instance": instance, "port": raw.n[1], "frame": raw.data}
+        return Event("pass", raw.name, values)
 
-    def _put(self, event: str, subject: str = "", **values: Any) -> None:
-        self._events.append(Event(event, subject, values))
+    def _extract(self, raw: _Raw) -> Event:
+        header = self._headers[raw.n[0]]
+        return Event("extract", header.name, {"fields": _fields(header.type, raw.data)})
 
-    def _table(self, name: str, n: list[int], data: bytes, action_data: int | None) -> None:
-        table = self._tables[n[0]]
+    def _parsed(self, raw: _Raw) -> Event:
+        error = self._errors.get(raw.n[0], str(raw.n[0]))
+        values = {"error": error, "bytes": raw.n[1], "checksum_error": bool(raw.n[2])}
+        return Event("parsed", "", values)
+
+    def _digest(self, raw: _Raw) -> Event:
+        lists = {f.id: f.name for f in self._program.learn_lists}
+        return Event("digest", lists.get(raw.n[0], str(raw.n[0])))
+
+    @staticmethod
+    def _dropped(raw: _Raw) -> Event:
+        reason = DROP_REASONS[raw.n[0]]
+        return Event("dropped", reason, {"why": _DROPS.get(reason, reason)})
+
+    def _table(self, raw: _Raw) -> Event:
+        table, n = self._program.tables[raw.n[0]], raw.n
         values: dict[str, Any] = {"hit": bool(n[1])}
-        if data:
-            values["key"] = _key(table, data[: key_bytes(table)])
+        if raw.data:
+            values["key"] = _key(table, raw.data[: key_bytes(table)])
         if n[1]:
             values["entry"] = n[3]
-        values |= self._action(n[2], action_data)
-        self._put("table", name, **values)
+        return Event("table", raw.name, values | self._action(n[2], raw.action_data))
 
-    def _const(self, name: str, n: list[int], action_data: int | None) -> None:
-        table = self._tables[n[0]]
-        action = self._action(n[2], action_data)
+    def _const(self, raw: _Raw) -> Event:
+        """A table that became code: its const entries, or only a default action to run."""
+        table, n = self._program.tables[raw.n[0]], raw.n
+        action = self._action(n[2], raw.action_data)
         if not table.keys:
-            self._put("run", action.pop("action"), **action)
-            return
+            return Event("run", action.pop("action"), action)
         values: dict[str, Any] = {"hit": n[1] >= 0}
         if n[1] >= 0:
             values["const_entry"] = n[1]
-        self._put("table", name, **values, **action)
+        return Event("table", raw.name, values | action)
 
     def _action(self, number: int, address: int | None) -> dict[str, Any]:
         action = self._actions.get(number)
