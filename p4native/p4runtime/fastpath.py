@@ -92,7 +92,7 @@ class Encoder:
         """Lay the pipeline's tables out as the plan that the C code reads."""
         tables = [t for t in binding.tables.values() if _is_simple(t)]
         plan = _lay_out(tables)
-        self._plan = (c.c_uint32 * len(plan)).from_buffer(plan)
+        self.plan = (c.c_uint32 * len(plan)).from_buffer(plan)
         self._fixed = HEADER.size + _SLACK
         self._per_update = max((_record_size(t) for t in tables), default=0)
 
@@ -107,7 +107,7 @@ class Encoder:
         out = c.create_string_buffer(room)
         marks = (c.c_uint32 * count)()
         used = _library().p4r_encode(
-            self._plan,
+            self.plan,
             batch.raw,
             _from(batch.offsets, start),
             _from(sizes, start),

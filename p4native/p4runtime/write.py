@@ -210,7 +210,7 @@ def _is_plain(context: WriteContext, update: p4r.Update) -> bool:
     entry = update.entity.table_entry
     if update.type == tables.MODIFY and not entry.HasField("action"):
         return entry.is_default_action
-    return not oneshot.is_one_shot(context.loaded, entry)
+    return not oneshot.is_one_shot(context.loaded, update.type, entry)
 
 
 def _encode(context: WriteContext, update: p4r.Update) -> bytes:
@@ -261,7 +261,7 @@ def _write_one(context: WriteContext, update: p4r.Update) -> Undo:
 def _write_table(context: WriteContext, kind: int, entry: p4r.TableEntry) -> Undo:
     loaded = context.loaded
     _check_scope(context, entry.table_id)
-    if oneshot.is_one_shot(loaded, entry):
+    if oneshot.is_one_shot(loaded, kind, entry):
         writer = oneshot.OneShotWriter(loaded, context.device, context.cpu_port, entry.table_id)
         return writer.write(kind, entry)
     if kind == tables.MODIFY and not entry.HasField("action") and not entry.is_default_action:

@@ -35,9 +35,12 @@ from p4native.switch.records import Entry, Flag, Op, Status, pack_op
 _Set = p4r.ActionProfileActionSet
 
 
-def is_one_shot(loaded: LoadedPipeline, message: p4r.TableEntry) -> bool:
-    """Whether an update concerns a one-shot: by its action, or by the profile's way of use."""
-    if message.action.WhichOneof("type") == "action_profile_action_set":
+def is_one_shot(loaded: LoadedPipeline, kind: int, message: p4r.TableEntry) -> bool:
+    """Whether an update concerns a one-shot: by its action, or by the profile's way of use.
+
+    A DELETE is judged by its table alone, for its action does not count.
+    """
+    if kind != DELETE and message.action.WhichOneof("type") == "action_profile_action_set":
         return True
     table = loaded.binding.tables.get(message.table_id)
     if table is None or table.info.profile is None:
