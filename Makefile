@@ -11,10 +11,10 @@ LAB = $(PY) -m topologies --topo $(TOPO) --target $(TARGET) --p4c $(P4C) --plane
 export TARGET P4C PLANE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format shell clean distclean
+.PHONY: help setup run demo test check format shell bench-tools bench bench-quick report clean distclean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  variables: TOPO=$(TOPO) TARGET=auto|native|bmv2 P4C=auto|p4c|native PLANE=$(PLANE) NIC=$(NIC)"
 
 setup: ## install what is missing (Debian packages, .venv); at once when nothing is
@@ -37,6 +37,18 @@ format: setup ## let the formatter and the linter fix what they can
 
 shell: setup ## p4runtime-shell on one NIC of the running lab (NIC=nic1)
 	@./scripts/shell.sh $(NIC)
+
+bench-tools: setup
+	@./scripts/setup.sh bench
+
+bench: bench-tools ## measure the planes side by side (half an hour; ARGS picks)
+	@$(PY) -m bench measure $(ARGS)
+
+bench-quick: bench-tools ## the same in three minutes
+	@$(PY) -m bench measure --quick $(ARGS)
+
+report: bench-tools ## the measurements as one HTML page
+	@$(PY) -m bench report $(ARGS)
 
 clean: ## remove build products and what a killed lab left behind
 	@[ ! -x $(PY) ] || $(PY) -m topologies --recover

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prepare this machine for the lab: Debian packages that are missing, then the Python environment.
 # A second run finds the stamp and returns at once. Works on Debian 12 and Ubuntu 22.04/24.04.
+# "setup.sh bench" adds the traffic generators that only the benches need.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,6 +10,10 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 # command:package pairs; a package is installed only if its command is missing.
 needs="mnexec:mininet ip:iproute2 iperf3:iperf3 ethtool:ethtool tcpdump:tcpdump gcc:gcc
        ovs-vswitchd:openvswitch-switch ping:iputils-ping git:git"
+
+if [ "${1:-}" = bench ]; then
+    needs="$needs sockperf:sockperf trafgen:netsniff-ng"
+fi
 
 missing_packages() {
     for pair in $needs; do
