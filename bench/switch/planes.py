@@ -10,9 +10,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from topologies.machine import Machine
 
 PROGRAM = Path(__file__).with_name("l2_acl.p4")
 BMV2 = "simple_switch_grpc"
@@ -32,31 +33,31 @@ def command(*words: str) -> str:
     return done.stdout
 
 
-@dataclass
-class Host:
+class Host(Machine):
     """A namespace with eth0; `port` is its other end. Takes commands as lab machines do."""
 
-    name: str
-    port: str
-    mac: str
-    ip: str
+    def __init__(self, name: str, port: str, mac: str, ip: str) -> None:
+        """Name what `hosts` makes."""
+        self.name, self.port = name, port
+        self._mac, self._ip = mac, ip
 
-    def popen(self, words: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+    @property
+    def ip(self) -> str:
+        """The address, without prefix length."""
+        return self._ip
+
+    @property
+    def mac(self) -> str:
+        """The MAC address of eth0."""
+        return self._mac
+
+    def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
         """Start a program inside; its output is text on pipes unless `options` say otherwise."""
         pipe = subprocess.PIPE
         defaults = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "text": True}
         return subprocess.Popen(
-            ["ip", "netns", "exec", self.name, *words], **{**defaults, **options}
+            ["ip", "netns", "exec", self.name, *command], **{**defaults, **options}
         )
-
-    def run(
-        self, words: Sequence[str], *, timeout: float = 30, check: bool = False
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a program inside to its end."""
-        return subprocess.run(
-            ["ip", "netns", "exec", self.name, *words],
-            capture_output=True, text=True, timeout=timeout, check=check,
-        )  # fmt: skip
 
     def received(self) -> int:
         """Frames that have arrived at eth0."""
