@@ -13,9 +13,12 @@ _T = TypeVar("_T")
 VALID_FIELD = m.Field("$valid$", 1)
 
 _BINARY = frozenset(
-    "+ - * / % << >> == != > >= < <= and or & | ^ two_comp_mod sat_cast usat_cast".split()
+    ["+", "-", "*", "/", "%", "<<", ">>", "==", "!=", ">", ">=", "<", "<=", "and", "or", "&", "|",
+     "^", "two_comp_mod", "sat_cast", "usat_cast"]
+)  # fmt: skip
+_UNARY = frozenset(
+    ["not", "~", "d2b", "b2d", "valid", "valid_union", "last_stack_index", "size_stack", "+", "-"]
 )
-_UNARY = frozenset("not ~ d2b b2d valid valid_union last_stack_index size_stack + -".split())
 _NAMED = {
     "calculation": "calculations",
     "meter_array": "meter_arrays",

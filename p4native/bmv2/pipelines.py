@@ -32,7 +32,11 @@ def read_pipeline(
 
 
 def _check_graph(node: Node, pipeline: m.Pipeline) -> None:
-    nodes = [*pipeline.tables, *pipeline.conditionals, *pipeline.calls]
+    nodes: list[m.Table | m.Conditional | m.DirectCall] = [
+        *pipeline.tables,
+        *pipeline.conditionals,
+        *pipeline.calls,
+    ]
     known = {n.name for n in nodes}
     if len(known) != len(nodes):
         raise node.error("two control-flow nodes have the same name")
@@ -242,9 +246,7 @@ def _entry_key(node: Node, key: m.Key) -> m.EntryKey:
         case m.MatchKind.VALID:
             return m.EntryKey(kind, int(node["key"].bool()))
         case m.MatchKind.LPM:
-            return m.EntryKey(
-                kind, node["key"].hex(), prefix_len=node["prefix_length"].int()
-            )
+            return m.EntryKey(kind, node["key"].hex(), prefix_len=node["prefix_length"].int())
         case m.MatchKind.TERNARY | m.MatchKind.OPTIONAL:
             return m.EntryKey(kind, node["key"].hex(), node["mask"].hex())
         case m.MatchKind.RANGE:

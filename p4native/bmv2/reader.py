@@ -134,9 +134,7 @@ def _read_instances(root: Node, names: Names) -> None:
         metadata = node["metadata"].bool()
         if not metadata and htype.fixed_bits % 8:
             raise node.error(f"header of {htype.fixed_bits} bits, expected a multiple of 8")
-        names.add_header(
-            node, m.Header(node["name"].str(), node["id"].int(), htype, metadata)
-        )
+        names.add_header(node, m.Header(node["name"].str(), node["id"].int(), htype, metadata))
     for node in root.items("header_stacks"):
         htype = names.type(node["header_type"])
         elements = tuple(names.header_by_id(i) for i in node["header_ids"])
@@ -292,8 +290,8 @@ def _state(node: Node, exprs: ExpressionReader) -> m.ParseState:
 def _transitions(node: Node, exprs: ExpressionReader) -> Iterator[m.Transition]:
     for item in node["transitions"]:
         kind_node = item.get("type")
-        kind = "hexstr" if kind_node is None else kind_node.choice(
-            "default", "hexstr", "parse_vset"
+        kind = (
+            "hexstr" if kind_node is None else kind_node.choice("default", "hexstr", "parse_vset")
         )
         value = item["value"]
         if kind == "hexstr" and value.value == "default":

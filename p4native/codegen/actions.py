@@ -10,7 +10,6 @@ from p4native.codegen.layout import param_offsets
 from p4native.codegen.names import identifier
 from p4native.codegen.primitives import PrimitiveGen
 
-
 # A loop of an action ends after so many rounds; BMv2 would hang.
 MAX_LOOPS = 1 << 16
 

@@ -216,9 +216,7 @@ class ArchitectureGen:
         with out.function("P4N_FN void p4n_deparser_calls(struct p4n_phv *p)"):
             out.line("(void)p;")
             for deparser in self.context.program.deparsers[:1]:
-                exprs = ExprGen(
-                    self.context.layout, out, self.context.registers, (), "deparser"
-                )
+                exprs = ExprGen(self.context.layout, out, self.context.registers, (), "deparser")
                 gen = PrimitiveGen(self.context, exprs)
                 for call in deparser.calls:
                     with out.block(""):
@@ -274,4 +272,6 @@ def check_program(context: Context) -> None:
     """Refuses what simple_switch cannot run either."""
     for name in ("ingress", "egress"):
         if context.program.pipeline(name) is None:
-            raise CodegenError("program", f"the pipeline '{name}' that simple_switch needs is missing")
+            raise CodegenError(
+                "program", f"the pipeline '{name}' that simple_switch needs is missing"
+            )

@@ -134,21 +134,18 @@ class CalculationGen:
             with out.block(cond):
                 self._sum_pieces(out, group)
         if payload:
-            out.line(
-                "sum = p4n_csum_add(sum, p4n_payload(p), p4n_payload_bytes(p));"
-            )
+            out.line("sum = p4n_csum_add(sum, p4n_payload(p), p4n_payload_bytes(p));")
         out.line("return p4n_csum_fold(sum);")
 
     def _sum_pieces(self, out: Emitter, group: Group) -> None:
         at = 0
         for piece in group.pieces:
-            odd = at // 8 % 2
-            if piece.base and piece.bit >= 0 and piece.bit % 8 == 0 and not odd:
-                if piece.width % 16 == 0:
-                    where = f"{piece.base} + {piece.bit // 8}"
-                    out.line(f"sum += p4n_csum_words({where}, {piece.width // 8});")
-                    at += piece.width
-                    continue
+            even = at // 8 % 2 == 0 and piece.width % 16 == 0
+            if even and piece.base and piece.bit >= 0 and piece.bit % 8 == 0:
+                where = f"{piece.base} + {piece.bit // 8}"
+                out.line(f"sum += p4n_csum_words({where}, {piece.width // 8});")
+                at += piece.width
+                continue
             for width, code in _chunks(piece):
                 shift = 8 if (at + width) // 8 % 2 else 0
                 out.line(f"sum += p4n_csum_number({code}, {shift});")

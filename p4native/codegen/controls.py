@@ -69,7 +69,8 @@ class ControlGen:
 def _order(pipeline: m.Pipeline) -> list[Node]:
     """Reachable nodes, each after its predecessors where possible; a cycle is refused."""
     nodes: dict[str, Node] = {}
-    for node in (*pipeline.tables, *pipeline.conditionals, *pipeline.calls):
+    listed: list[Node] = [*pipeline.tables, *pipeline.conditionals, *pipeline.calls]
+    for node in listed:
         nodes[node.name] = node
     finished: list[Node] = []
     state: dict[str, int] = {}

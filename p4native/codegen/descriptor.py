@@ -53,7 +53,7 @@ class DescriptorGen:
             "value_sets": self._value_sets(out),
             "learn_lists": self._learn_lists(out),
         }
-        head = "__attribute__((visibility(\"default\"))) const struct p4n_pipeline p4n_pipeline = {"
+        head = '__attribute__((visibility("default"))) const struct p4n_pipeline p4n_pipeline = {'
         out.line(head)
         out.line("\t.abi = P4N_ABI_VERSION,")
         out.line(f"\t.name = {c_string(self.program.name)},")
@@ -185,7 +185,10 @@ class DescriptorGen:
         return self._array(
             out,
             "actions",
-            [[c_string(a.name), str(a.id), str(action_data_bytes(a))] for a in self.program.actions],
+            [
+                [c_string(a.name), str(a.id), str(action_data_bytes(a))]
+                for a in self.program.actions
+            ],
         )
 
     def _profiles(self, out: Emitter) -> int:

@@ -13,9 +13,9 @@ from p4native.bmv2 import model as m
 from p4native.codegen.context import Context
 
 _LENGTH_PRIMITIVES = frozenset(
-    "add_header add_header_fast remove_header push pop truncate assign_header copy_header "
-    "assign_header_stack assign_union assign_union_stack assign_VL".split()
-)
+    ["add_header", "add_header_fast", "remove_header", "push", "pop", "truncate", "assign_header",
+     "copy_header", "assign_header_stack", "assign_union", "assign_union_stack", "assign_VL"]
+)  # fmt: skip
 
 
 def effects(context: Context) -> list[str]:
@@ -42,7 +42,7 @@ def widths(htype: m.HeaderType) -> list[int]:
 
 
 def role_of(htype: m.HeaderType) -> str:
-    """"ipv4", "ipv6", "tcp", "udp" or "" by the header's size and field layout."""
+    """ "ipv4", "ipv6", "tcp", "udp" or "" by the header's size and field layout."""
     bits = htype.fixed_bits
     edges, at = set(), 0
     for field in htype.fields:

@@ -24,7 +24,7 @@ class Emitter:
         self._lines.append("\t" * self._depth + text if text else "")
 
     def label(self, name: str) -> None:
-        """A goto target, at the margin; the empty statement lets a declaration follow, unused ones are fine."""
+        """A goto target, at the margin; nothing has to go there."""
         self._lines.append(f"{name}: __attribute__((unused));")
 
     @contextmanager

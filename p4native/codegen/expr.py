@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from p4native.bmv2 import model as m
 from p4native.codegen import wide
 from p4native.codegen.emitter import Emitter
-from p4native.codegen.errors import CodegenError
 from p4native.codegen.layout import register_cell_bytes
 from p4native.codegen.names import u64, u128
 from p4native.codegen.phv import PhvLayout, Place, int_type
+from p4native.codegen.references import RefGen, operand
 from p4native.codegen.values import (
     CTYPES,
     MAX_BITS,
@@ -25,10 +25,9 @@ from p4native.codegen.values import (
 )
 
 _COMPARE = frozenset(["==", "!=", "<", "<=", ">", ">="])
-_SINK = "P4N_HEADERS"
 
 
-class ExprGen:
+class ExprGen(RefGen):
     """Generates the expressions of one function; statements they need go to `out` first.
 
     `params` are the (C code, width) of the action's runtime data; `lookahead` maps a parser
@@ -43,45 +42,39 @@ class ExprGen:
         params: Sequence[tuple[str, int]] = (),
         where: str = "",
     ) -> None:
-        self.layout = layout
-        self.out = out
+        super().__init__(layout, out, where)
         self.registers = registers
         self.params = params
-        self.where = where
-
-    def fail(self, message: str) -> CodegenError:
-        """An error that names the construct being generated."""
-        return CodegenError(self.where, message)
 
     # --- booleans --------------------------------------------------------------------------------
 
-    def boolean(self, e: m.Expr) -> str:
+    def boolean(self, e: m.Expr) -> str:  # noqa: PLR0911 - one per construct
         """A C condition."""
         match e:
             case m.BoolConst():
                 return "true" if e.value else "false"
             case m.Op(op="and" | "or"):
                 sign = "&&" if e.op == "and" else "||"
-                return f"({self.boolean(_arg(e.left))} {sign} {self.boolean(_arg(e.right))})"
+                return f"({self.boolean(operand(e.left))} {sign} {self.boolean(operand(e.right))})"
             case m.Op(op="not"):
-                return f"!{self.boolean(_arg(e.right))}"
+                return f"!{self.boolean(operand(e.right))}"
             case m.Op(op="d2b"):
-                return self._nonzero(_arg(e.right))
+                return self._nonzero(operand(e.right))
             case m.Op(op="valid" | "valid_union"):
-                return self._valid(_arg(e.right))
+                return self._valid(operand(e.right))
             case m.Op(op="?"):
-                cond = self.boolean(_arg(e.cond))
-                yes, no = self.boolean(_arg(e.left)), self.boolean(_arg(e.right))
+                cond = self.boolean(operand(e.cond))
+                yes, no = self.boolean(operand(e.left)), self.boolean(operand(e.right))
                 return f"({cond} ? {yes} : {no})"
             case m.Op() if e.op in _COMPARE:
-                return self._compare(e.op, _arg(e.left), _arg(e.right))
+                return self._compare(e.op, operand(e.left), operand(e.right))
         return self._nonzero(e)
 
     def is_boolean(self, e: m.Expr) -> bool:
         """True when the expression denotes a boolean rather than a number."""
         if isinstance(e, m.Op):
             if e.op == "?":
-                return self.is_boolean(_arg(e.left))
+                return self.is_boolean(operand(e.left))
             return e.op in ("and", "or", "not", "d2b", "valid", "valid_union", *_COMPARE)
         return isinstance(e, m.BoolConst)
 
@@ -98,10 +91,10 @@ class ExprGen:
             return "true"
         return f"p4n_is_valid(p, {self.header_number(e)})"
 
-    def _compare(self, op: str, left: m.Expr, right: m.Expr) -> str:
+    def _compare(self, op: str, left: m.Expr, right: m.Expr) -> str:  # noqa: PLR0911 - one per construct
         if isinstance(left, m.HeaderRef) or self._denotes_header(left):
-            a, b = self.header_number(left), self.header_number(right)
-            return f"{'!' if op == '!=' else ''}p4n_equal_headers(p, {a}, {b})"
+            numbers = f"{self.header_number(left)}, {self.header_number(right)}"
+            return f"{'!' if op == '!=' else ''}p4n_equal_headers(p, {numbers})"
         if isinstance(left, m.UnionRef) and isinstance(right, m.UnionRef):
             return self._compare_unions(op, left.union, right.union)
         if self.is_boolean(left) or self.is_boolean(right):
@@ -139,88 +132,6 @@ class ExprGen:
     def _denotes_header(e: m.Expr) -> bool:
         return isinstance(e, m.Op) and e.op in ("dereference_header_stack", "access_union_header")
 
-    # --- headers ---------------------------------------------------------------------------------
-
-    def header_number(self, e: m.Expr) -> str:
-        """C code for the number of the header that `e` denotes; the sink when out of range."""
-        match e:
-            case m.HeaderRef():
-                return str(self.layout.index[e.header.name])
-            case m.Op(op="dereference_header_stack", left=m.StackRef(stack=stack)):
-                return self._element(stack, _arg(e.right))
-            case m.Op(op="access_union_header"):
-                return self._union_member(_arg(e.left), e.index)
-        raise self.fail(f"{type(e).__name__} does not denote a header")
-
-    def header_type(self, e: m.Expr) -> m.HeaderType:
-        """The type of the header that `e` denotes."""
-        htype = m.header_type_of(e)
-        if htype is not None:
-            return htype
-        raise self.fail(f"{type(e).__name__} does not denote a header")
-
-    def _element(self, stack: m.Stack, index: m.Expr) -> str:
-        first, size = self.layout.stack_first(stack), len(stack.headers)
-        if isinstance(index, m.Const):
-            return str(first + index.value) if 0 <= index.value < size else _SINK
-        i = self.out.temp("uint64_t", self.low(index, 64))
-        return f"({i} < {size} ? {first}u + (unsigned){i} : {_SINK})"
-
-    def _union_member(self, union: m.Expr, member: int) -> str:
-        if isinstance(union, m.UnionRef):
-            return str(self.layout.index[union.union.headers[member].name])
-        if isinstance(union, m.Op) and isinstance(union.left, m.UnionStackRef):
-            numbers = [self.layout.index[u.headers[member].name] for u in union.left.stack.unions]
-            index = _arg(union.right)
-            if isinstance(index, m.Const):
-                ok = 0 <= index.value < len(numbers)
-                return str(numbers[index.value]) if ok else _SINK
-            i = self.out.temp("uint64_t", self.low(index, 64))
-            table = ", ".join(map(str, numbers))
-            return f"({i} < {len(numbers)} ? ((const unsigned[]){{ {table} }})[{i}] : {_SINK})"
-        raise self.fail("unsupported access to a header union")
-
-    def last_number(self, stack: m.Stack | m.UnionStack, member: int = 0) -> str:
-        """C code for the number of a stack's last element in use; the sink when it is empty."""
-        if isinstance(stack, m.Stack):
-            n = f"p->next[{self.layout.stack_index[stack.name]}]"
-            return f"({n} ? {self.layout.stack_first(stack)}u + {n} - 1u : {_SINK})"
-        n = f"p->next[{self.layout.union_stack_index[stack.name]}]"
-        numbers = [self.layout.index[u.headers[member].name] for u in stack.unions]
-        table = ", ".join(map(str, numbers))
-        return f"({n} ? ((const unsigned[]){{ {table} }})[{n} - 1u] : {_SINK})"
-
-    def place(self, e: m.Expr) -> Place:
-        """Where a field-like expression is stored."""
-        match e:
-            case m.FieldRef():
-                return self.layout.place(e.header, e.field)
-            case m.StackField():
-                return self._dynamic(e.stack.type, e.field, self.last_number(e.stack))
-            case m.UnionStackField():
-                htype = e.stack.unions[0].headers[e.member].type
-                return self._dynamic(htype, e.field, self.last_number(e.stack, e.member))
-            case m.LookAhead():
-                return Place("bytes", "at", e.width, bit=e.offset)
-            case m.Op(op="access_field", left=m.HeaderRef(header=header)):
-                return self.layout.place(header, self._field(header.type, e.index))
-            case m.Op(op="access_field"):
-                header = _arg(e.left)
-                htype = self.header_type(header)
-                return self._dynamic(htype, self._field(htype, e.index), self.header_number(header))
-        raise self.fail(f"{type(e).__name__} is not a field")
-
-    def _field(self, htype: m.HeaderType, index: int) -> m.Field:
-        if index == len(htype.fields):
-            return m.Field("$valid$", 1)
-        if index > len(htype.fields):
-            raise self.fail(f"header type '{htype.name}' has no field number {index}")
-        return htype.fields[index]
-
-    def _dynamic(self, htype: m.HeaderType, field: m.Field, number: str) -> Place:
-        i = number if number.isdigit() else self.out.temp("unsigned", number)
-        return self.layout.place_at(htype, field, f"p->h[{i}]", i)
-
     # --- numbers ---------------------------------------------------------------------------------
 
     def exact(self, e: m.Expr) -> Val:
@@ -231,7 +142,7 @@ class ExprGen:
         """A uint64_t whose low `width` (<= 64) bits are the value's; the others are anything."""
         return self.cast(self.data(e, width), "u64")
 
-    def data(self, e: m.Expr, demand: int | None) -> Val:
+    def data(self, e: m.Expr, demand: int | None) -> Val:  # noqa: PLR0911 - one per construct
         """The value; with `demand`, only that many low bits have to be right."""
         match e:
             case m.Const():
@@ -263,7 +174,7 @@ class ExprGen:
             return Val(f"({CTYPES[cls]}){u128(value)}", cls, value, value)
         return wide.const(self.out, value)
 
-    def load(self, place: Place, demand: int | None = None) -> Val:
+    def load(self, place: Place, demand: int | None = None) -> Val:  # noqa: PLR0911 - one per construct
         """A field's value."""
         lo, hi = signed(place.width) if place.signed else unsigned(place.width or 1)
         if place.kind == "const":
@@ -339,7 +250,7 @@ class ExprGen:
 
     # --- operators -------------------------------------------------------------------------------
 
-    def _operation(self, e: m.Op, demand: int | None) -> Val:
+    def _operation(self, e: m.Op, demand: int | None) -> Val:  # noqa: PLR0911 - one per construct
         match e.op:
             case "+" | "-" | "*":
                 return self._ring(e, demand)
@@ -360,7 +271,7 @@ class ExprGen:
             case "?":
                 return self._ternary(e, demand)
             case "b2d":
-                return Val(f"p4n_bit({self.boolean(_arg(e.right))})", "u64", 0, 1)
+                return Val(f"p4n_bit({self.boolean(operand(e.right))})", "u64", 0, 1)
             case "last_stack_index" | "size_stack":
                 return self._stack_size(e)
         if self.is_boolean(e):
@@ -368,7 +279,7 @@ class ExprGen:
         raise self.fail(f"operator '{e.op}' is not supported")
 
     def _stack_size(self, e: m.Op) -> Val:
-        stack = _arg(e.right)
+        stack = operand(e.right)
         if isinstance(stack, m.StackRef):
             n, size = self.layout.stack_index[stack.stack.name], len(stack.stack.headers)
         elif isinstance(stack, m.UnionStackRef):
@@ -382,14 +293,14 @@ class ExprGen:
 
     def _ring(self, e: m.Op, demand: int | None) -> Val:
         left = m.Const(0) if e.left is None else e.left
-        a, b = self.data(left, demand), self.data(_arg(e.right), demand)
+        a, b = self.data(left, demand), self.data(operand(e.right), demand)
         lo, hi = arith_range(e.op, a, b)
         cls = class_of(lo, hi)
         inexact = a.low is not None or b.low is not None
         if demand is not None and (inexact or _class_bits(cls, lo, hi) > max(64, demand)):
             return self._ring_modulo(e.op, a, b, demand)
         if cls == "wide":
-            return wide.binary(self.out, e.op, self.widen(a), self.widen(b), lo, hi)
+            return wide.binary(self.out, e.op, self.widen(a), self.widen(b), (lo, hi, None))
         work = "u64" if cls in ("u64", "i64") else "u128"
         code = f"({self.cast(a, work)} {e.op} {self.cast(b, work)})"
         return Val(code if cls == work else f"({CTYPES[cls]}){code}", cls, lo, hi)
@@ -398,13 +309,12 @@ class ExprGen:
         """a op b where only `demand` bits count."""
         lo, hi = unsigned(demand)
         if demand > 128:
-            v = wide.binary(self.out, op, self.widen(a), self.widen(b), lo, hi)
-            return Val(v.code, "wide", lo, hi, demand, v.limbs)
+            return wide.binary(self.out, op, self.widen(a), self.widen(b), (lo, hi, demand))
         work = "u64" if demand <= 64 else "u128"
         return Val(f"({self.cast(a, work)} {op} {self.cast(b, work)})", work, lo, hi, demand)
 
     def _bitwise(self, e: m.Op, demand: int | None) -> Val:
-        left, right = _arg(e.left), _arg(e.right)
+        left, right = operand(e.left), operand(e.right)
         if e.op == "&":
             for mask, other in ((left, right), (right, left)):
                 if isinstance(mask, m.Const) and mask.value >= 0:
@@ -416,7 +326,7 @@ class ExprGen:
         lo, hi = bitwise_range(e.op, a, b)
         cls = class_of(lo, hi)
         if cls == "wide" or "wide" in (a.cls, b.cls):
-            v = wide.binary(self.out, e.op, self.widen(a), self.widen(b), lo, hi)
+            v = wide.binary(self.out, e.op, self.widen(a), self.widen(b), (lo, hi, None))
             return self._narrow(v)
         work = "u64" if cls in ("u64", "i64") else "u128"
         code = f"({self.cast(a, work)} {e.op} {self.cast(b, work)})"
@@ -429,10 +339,12 @@ class ExprGen:
         width = max(1, mask.bit_length())
         v = self.data(other, width)
         hi = mask if v.lo < 0 or v.low is not None else min(mask, v.hi)
-        if mask == (1 << width) - 1 and v.low is None and 0 <= v.lo and v.hi <= mask:
+        if mask == (1 << width) - 1 and v.low is None and v.lo >= 0 and v.hi <= mask:
             return v
         if width > 128:
-            w = wide.binary(self.out, "&", self.widen(v), self.widen(self.const(mask)), 0, hi)
+            w = wide.binary(
+                self.out, "&", self.widen(v), self.widen(self.const(mask)), (0, hi, None)
+            )
             return self._narrow(w)
         cls = "u64" if width <= 64 else "u128"
         literal = u64(mask) if width <= 64 else u128(mask)
@@ -444,20 +356,20 @@ class ExprGen:
         return v if cls == "wide" else Val(self.cast(v, cls), cls, v.lo, v.hi)
 
     def _invert(self, e: m.Op, demand: int | None) -> Val:
-        v = self.data(_arg(e.right), demand)
+        v = self.data(operand(e.right), demand)
         lo, hi = -v.hi - 1, -v.lo - 1
         if demand is not None and demand <= 128:
             cls = "u64" if demand <= 64 else "u128"
             return Val(f"~{self.cast(v, cls)}", cls, *unsigned(demand), demand)
         cls = class_of(lo, hi)
         if cls == "wide" or v.cls == "wide":
-            return wide.unary(self.out, "not", self.widen(v), lo, hi, v.low)
+            return wide.invert(self.out, self.widen(v), (lo, hi, v.low))
         work = "u64" if cls in ("u64", "i64") else "u128"
         return Val(f"({CTYPES[cls]})~{self.cast(v, work)}", cls, lo, hi)
 
     def _shift_left(self, e: m.Op, demand: int | None) -> Val:
-        by = self.exact(_arg(e.right))
-        a = self.data(_arg(e.left), demand)
+        by = self.exact(operand(e.right))
+        a = self.data(operand(e.left), demand)
         top = min(by.hi, 2 * MAX_BITS)
         if isinstance(e.right, m.Const):
             lo, hi = clip(a.lo << top, a.hi << top)
@@ -473,7 +385,7 @@ class ExprGen:
             cls = "u64" if demand <= 64 else "u128" if demand <= 128 else "wide"
         low = demand if modulo else None
         if cls == "wide":
-            return wide.shift(self.out, "shl", self.widen(a), self._amount(by), lo, hi, low)
+            return wide.shift(self.out, "shl", self.widen(a), self._amount(by), (lo, hi, low))
         work = "u64" if cls in ("u64", "i64") else "u128"
         if isinstance(e.right, m.Const) and by.hi < (64 if work == "u64" else 128):
             code = f"({self.cast(a, work)} << {by.hi})"
@@ -492,7 +404,7 @@ class ExprGen:
         return f"({t} >> 32 ? UINT64_MAX : (uint64_t){t})"
 
     def _shift_right(self, e: m.Op, demand: int | None) -> Val:
-        left, right = _arg(e.left), _arg(e.right)
+        left, right = operand(e.left), operand(e.right)
         if isinstance(right, m.Const) and right.value >= 0:
             by = right.value
             piece = self._field_slice(left, by, demand)
@@ -512,7 +424,7 @@ class ExprGen:
             lo, hi = unsigned(demand)
         low = demand if a.low is not None else None
         if a.cls == "wide":
-            v = wide.shift(self.out, "shr", a, amount, lo, hi, low)
+            v = wide.shift(self.out, "shr", a, amount, (lo, hi, low))
             return v if low is not None else self._narrow(v)
         fn = {"u64": "p4n_shr", "i64": "p4n_sar", "u128": "p4n_shr128", "i128": "p4n_sar128"}
         if amount.isdigit() and int(amount) < a.bits:
@@ -533,7 +445,7 @@ class ExprGen:
         return self.slice(place, by, width if demand is None else min(width, demand))
 
     def _divide(self, e: m.Op) -> Val:
-        a, b = self.exact(_arg(e.left)), self.exact(_arg(e.right))
+        a, b = self.exact(operand(e.left)), self.exact(operand(e.right))
         hi = a.hi if e.op == "/" else max(0, min(a.hi, b.hi - 1))
         name = "div" if e.op == "/" else "mod"
         cls = class_of(0, max(a.hi, b.hi))
@@ -550,19 +462,19 @@ class ExprGen:
 
     def _two_comp(self, e: m.Op) -> Val:
         width = self._width_of(e)
-        a = self.data(_arg(e.left), width)
+        a = self.data(operand(e.left), width)
         lo, hi = signed(width)
         if a.low is None and lo <= a.lo and a.hi <= hi:
             return a
         if width > 128:
-            return wide.extend(self.out, "sext", self.widen(a), width, lo, hi)
+            return wide.extend(self.out, self.widen(a), width)
         if width <= 64:
             return Val(f"p4n_sext({self.cast(a, 'u64')}, {width})", "i64", lo, hi)
         return Val(f"p4n_sext128({self.cast(a, 'u128')}, {width})", "i128", lo, hi)
 
     def _saturate(self, e: m.Op) -> Val:
         width = self._width_of(e)
-        a = self.exact(_arg(e.left))
+        a = self.exact(operand(e.left))
         lo, hi = unsigned(width) if e.op == "usat_cast" else signed(width)
         return self.clamp(a, lo, hi, width, e.op == "sat_cast")
 
@@ -573,7 +485,7 @@ class ExprGen:
         new_lo, new_hi = max(lo, min(a.lo, hi)), min(hi, max(a.hi, lo))
         if a.cls == "wide":
             return self._narrow(
-                wide.saturate(self.out, a, width, is_signed, (new_lo, new_hi))
+                wide.saturate(self.out, a, width, is_signed, (new_lo, new_hi, None))
             )
         t = self.out.temp(CTYPES[a.cls], a.code)
         code = t
@@ -587,8 +499,8 @@ class ExprGen:
         return Val(f"({CTYPES[cls]}){code}", cls, new_lo, new_hi)
 
     def _ternary(self, e: m.Op, demand: int | None) -> Val:
-        cond = self.boolean(_arg(e.cond))
-        a, b = self.data(_arg(e.left), demand), self.data(_arg(e.right), demand)
+        cond = self.boolean(operand(e.cond))
+        a, b = self.data(operand(e.left), demand), self.data(operand(e.right), demand)
         if a.low is not None or b.low is not None:
             assert demand is not None
             (lo, hi), low = unsigned(demand), demand
@@ -598,12 +510,6 @@ class ExprGen:
         if cls == "wide":
             return wide.choose(self.out, cond, self.widen(a), self.widen(b), (lo, hi, low))
         return Val(f"({cond} ? {self.cast(a, cls)} : {self.cast(b, cls)})", cls, lo, hi, low)
-
-
-def _arg(e: m.Expr | None) -> m.Expr:
-    if e is None:
-        raise CodegenError("expression", "an operand is missing")
-    return e
 
 
 def _reduce(value: int, demand: int) -> int:

@@ -47,9 +47,7 @@ class HeaderPrimitives:
         self.out.line(f"{function}(p, {self.exprs.header_number(target)});")
 
     def _assign_header(self, to: m.Expr, source: m.Expr) -> None:
-        structs = [
-            isinstance(e, m.HeaderRef) and e.header.metadata for e in (to, source)
-        ]
+        structs = [isinstance(e, m.HeaderRef) and e.header.metadata for e in (to, source)]
         if not any(structs):
             numbers = self.exprs.header_number(to), self.exprs.header_number(source)
             self.out.line(f"p4n_copy_header(p, {numbers[0]}, {numbers[1]});")
@@ -113,9 +111,7 @@ class HeaderPrimitives:
             self.out.line(f"{next_} = {next_} + {by} < {size} ? {next_} + {by} : {size};")
         self._move_lanes(lanes, by, size, op == "pop")
 
-    def _move_lanes(
-        self, lanes: list[tuple[m.Header, ...]], by: int, size: int, pop: bool
-    ) -> None:
+    def _move_lanes(self, lanes: list[tuple[m.Header, ...]], by: int, size: int, pop: bool) -> None:
         """Moves element i + by to i (pop) or i to i + by (push); the freed ones become invalid."""
         index = self.context.layout.index
         order = range(size - by) if pop else range(size - by - 1, -1, -1)

@@ -20,9 +20,7 @@ def emit_log(exprs: ExprGen, args: tuple[m.Expr, ...]) -> None:
         raise exprs.fail("log_msg needs a format string")
     pieces = [p.replace("\\{", "{").replace("\\}", "}") for p in _HOLE.split(template.value)]
     if len(pieces) - 1 != len(values):
-        raise exprs.fail(
-            f"log_msg has {len(pieces) - 1} placeholders for {len(values)} values"
-        )
+        raise exprs.fail(f"log_msg has {len(pieces) - 1} placeholders for {len(values)} values")
     out = exprs.out
     numbers = [exprs.exact(v) for v in values]
     text = out.name()

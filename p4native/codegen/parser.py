@@ -158,8 +158,9 @@ class ParserGen:
             stack = target.stack
             slot, size = layout.union_stack_index[stack.name], len(stack.unions)
             table = ", ".join(str(layout.index[u.headers[op.member].name]) for u in stack.unions)
-            number, htype = f"((const unsigned[]){{ {table} }})[next]", (
-                stack.unions[0].headers[op.member].type
+            number, htype = (
+                f"((const unsigned[]){{ {table} }})[next]",
+                (stack.unions[0].headers[op.member].type),
             )
         exprs.out.line(f"const uint32_t next = p->next[{slot}];")
         exprs.out.line()
@@ -168,9 +169,7 @@ class ParserGen:
         self._extract_to(exprs, op, number, htype)
         exprs.out.line(f"p->next[{slot}] = next + 1;")
 
-    def _extract_to(
-        self, exprs: ExprGen, op: m.ParserOp, number: str, htype: m.HeaderType
-    ) -> None:
+    def _extract_to(self, exprs: ExprGen, op: m.ParserOp, number: str, htype: m.HeaderType) -> None:
         """Checks the length, then points the header at the frame's bytes."""
         out, fixed = exprs.out, htype.fixed_bits // 8
         length = f"{fixed}"
@@ -233,9 +232,7 @@ class ParserGen:
                 self._case(out, exprs, case, names, total)
         out.line(f"goto {self._label(default)};")
 
-    def _switch(
-        self, out: Emitter, key: str, cases: list[m.Transition], total: int
-    ) -> None:
+    def _switch(self, out: Emitter, key: str, cases: list[m.Transition], total: int) -> None:
         seen: set[int] = set()
         out.line(f"switch ({key}) {{")
         for case in cases:
@@ -253,9 +250,7 @@ class ParserGen:
         if case.kind is m.TransitionKind.VALUE_SET:
             condition = self._in_value_set(out, exprs, case, keys, total)
         else:
-            masks = word_constants(
-                (1 << total * 8) - 1 if case.mask is None else case.mask, total
-            )
+            masks = word_constants((1 << total * 8) - 1 if case.mask is None else case.mask, total)
             values = word_constants(case.value, total)
             full = word_constants((1 << total * 8) - 1, total)
             tests = [
@@ -277,9 +272,7 @@ class ParserGen:
         swapped = ", ".join(f"__builtin_bswap64({k})" for k in keys)
         out.line(f"const uint64_t {key}[] = {{ {swapped} }};")
         number = self.context.value_sets[case.value_set]
-        return (
-            f"p4n_value_set_has(p->th->value_sets[{number}], (const uint8_t *){key}, {total})"
-        )
+        return f"p4n_value_set_has(p->th->value_sets[{number}], (const uint8_t *){key}, {total})"
 
 
 def _resolve(e: m.Expr, htype: m.HeaderType, number: str, exprs: ExprGen) -> m.Expr:
@@ -306,9 +299,9 @@ def _states_in_loops(parser: m.Parser) -> set[str]:
         for s in parser.states
     }
     looping = set()
-    for start in edges:
+    for start, after in edges.items():
         seen: set[str] = set()
-        todo = list(edges[start])
+        todo = list(after)
         while todo:
             name = todo.pop()
             if name not in seen:

@@ -117,12 +117,10 @@ class PhvLayout:
         if field.width <= 64:
             return Place("var", f"p->m.{member}", field.width, field.signed, field.saturating)
         pad = byte_width(field.width) * 8 - field.width
-        return Place(
-            "bytes", f"p->m.{member}", field.width, field.signed, field.saturating, pad
-        )
+        return Place("bytes", f"p->m.{member}", field.width, field.signed, field.saturating, pad)
 
     def place_at(self, htype: m.HeaderType, field: m.Field, base: str, index: str) -> Place:
-        """Storage of a field of the header whose bytes are at `base` and whose number is `index`."""
+        """Storage of a field of header number `index`, whose bytes are at `base`."""
         if field.name == VALID_FIELD.name:
             return Place("valid", index, 1)
         bit, extra = 0, ""

@@ -138,9 +138,7 @@ class PrimitiveGen:
     def _count(self, args: tuple[m.Expr, ...]) -> None:
         number = self.context.counters[self._named(args[0], "counter")]
         index = f"(uint32_t){self.exprs.low(args[1], 32)}"
-        self.out.line(
-            f"p4n_count(p->th, p->th->counters[{number}], {index}, p->pkt->wire_len);"
-        )
+        self.out.line(f"p4n_count(p->th, p->th->counters[{number}], {index}, p->pkt->wire_len);")
 
     def _register(self, arg: m.Expr) -> m.Register:
         name = self._named(arg, "register")

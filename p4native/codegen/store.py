@@ -55,7 +55,7 @@ class StoreGen:
     def _put_var(self, place: Place, v: Val) -> None:
         ctype = int_type(place.width)
         code = self.exprs.cast(v, "u64")
-        fits = v.low is None and 0 <= v.lo and v.hi < 1 << place.width
+        fits = v.low is None and v.lo >= 0 and v.hi < 1 << place.width
         if not fits and place.width not in (8, 16, 32, 64):
             code = f"p4n_low({code}, {place.width})"
         self.out.line(f"{place.code} = ({ctype}){code};")
@@ -118,4 +118,3 @@ class StoreGen:
         ctype = int_type(register.width)
         with self.out.block(f"if ({i} < {reg}->size)"):
             self.out.line(f"(({ctype} *){reg}->cells)[{i}] = ({ctype}){code};")
-

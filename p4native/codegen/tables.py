@@ -124,9 +124,7 @@ class TableGen:
                 out.line("e = p4n_resolve_member(t, e, 0);")
             else:
                 call = f"selector_{number}(p)"
-                out.line(
-                    f"e = p4n_resolve_member(t, e, p4n_entry_is_group(e) ? {call} : 0);"
-                )
+                out.line(f"e = p4n_resolve_member(t, e, p4n_entry_is_group(e) ? {call} : 0);")
 
     # --- actions ---------------------------------------------------------------------------------
 
@@ -183,9 +181,7 @@ class TableGen:
 
     # --- tables turned into code -----------------------------------------------------------------
 
-    def _inlined(
-        self, out: Emitter, exprs: ExprGen, table: m.Table, goto: dict[str, str]
-    ) -> None:
+    def _inlined(self, out: Emitter, exprs: ExprGen, table: m.Table, goto: dict[str, str]) -> None:
         if table.entries:
             self._entries(out, exprs, table, goto)
         fixed = table.default is not None and table.default_entry_const
@@ -201,9 +197,7 @@ class TableGen:
         out.line(f"P4N_TRACE_TABLE({number}, {c_string(table.name)}, hit, e, NULL, 0);")
         self._dispatch(out, table, goto)
 
-    def _entries(
-        self, out: Emitter, exprs: ExprGen, table: m.Table, goto: dict[str, str]
-    ) -> None:
+    def _entries(self, out: Emitter, exprs: ExprGen, table: m.Table, goto: dict[str, str]) -> None:
         slots, total = slots_of(tuple(k.target for k in table.keys))
         words = self._masked(WordGen(exprs).words(slots, total), table, slots, total)
         names = [out.temp("const uint64_t", w) for w in words]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from p4native.codegen.emitter import Emitter
 from p4native.codegen.names import u64
 from p4native.codegen.phv import Place
-from p4native.codegen.values import Val, limbs_for
+from p4native.codegen.values import Val, limbs_for, signed
 
 _BINARY = {"+": "add", "-": "sub", "*": "mul", "&": "and", "|": "or", "^": "xor"}
 
@@ -54,9 +54,13 @@ def from_scalar(out: Emitter, v: Val) -> Val:
     return Val(name, "wide", v.lo, v.hi, v.low, limbs)
 
 
-def binary(out: Emitter, op: str, a: Val, b: Val, lo: int, hi: int) -> Val:
+Bounds = tuple[int, int, int | None]
+"""Lowest and highest value of a result, and how many low bits of it mean something (None: all)."""
+
+
+def binary(out: Emitter, op: str, a: Val, b: Val, bounds: Bounds) -> Val:
     """a op b for the ring and bitwise operators."""
-    v = _new(out, lo, hi)
+    v = _new(out, *bounds)
     out.line(f"p4n_wide_{_BINARY[op]}({v.code}, {v.limbs}, {num(a)}, {num(b)});")
     return v
 
@@ -68,32 +72,28 @@ def divide(out: Emitter, name: str, a: Val, b: Val, hi: int) -> Val:
     return v
 
 
-def unary(out: Emitter, name: str, a: Val, lo: int, hi: int, low: int | None) -> Val:
+def invert(out: Emitter, a: Val, bounds: Bounds) -> Val:
     """~a."""
-    v = _new(out, lo, hi, low)
-    out.line(f"p4n_wide_{name}({v.code}, {v.limbs}, {num(a)});")
+    v = _new(out, *bounds)
+    out.line(f"p4n_wide_not({v.code}, {v.limbs}, {num(a)});")
     return v
 
 
-def shift(
-    out: Emitter, name: str, a: Val, amount: str, lo: int, hi: int, low: int | None
-) -> Val:
-    """a << amount or a >> amount."""
-    v = _new(out, lo, hi, low)
+def shift(out: Emitter, name: str, a: Val, amount: str, bounds: Bounds) -> Val:
+    """a << amount (shl) or a >> amount (shr)."""
+    v = _new(out, *bounds)
     out.line(f"p4n_wide_{name}({v.code}, {v.limbs}, {num(a)}, {amount});")
     return v
 
 
-def extend(out: Emitter, name: str, a: Val, width: int, lo: int, hi: int) -> Val:
-    """The low `width` bits as a signed or unsigned number."""
-    v = _new(out, lo, hi)
-    out.line(f"p4n_wide_{name}({v.code}, {v.limbs}, {num(a)}, {width});")
+def extend(out: Emitter, a: Val, width: int) -> Val:
+    """The low `width` bits as a signed number."""
+    v = _new(out, *signed(width))
+    out.line(f"p4n_wide_sext({v.code}, {v.limbs}, {num(a)}, {width});")
     return v
 
 
-def saturate(
-    out: Emitter, a: Val, width: int, is_signed: bool, bounds: tuple[int, int]
-) -> Val:
+def saturate(out: Emitter, a: Val, width: int, is_signed: bool, bounds: Bounds) -> Val:
     """a clamped to `width` bits."""
     v = _new(out, *bounds)
     sign = "true" if is_signed else "false"
@@ -101,9 +101,7 @@ def saturate(
     return v
 
 
-def choose(
-    out: Emitter, cond: str, a: Val, b: Val, bounds: tuple[int, int, int | None]
-) -> Val:
+def choose(out: Emitter, cond: str, a: Val, b: Val, bounds: Bounds) -> Val:
     """cond ? a : b."""
     v = _new(out, *bounds)
     out.line(f"p4n_wide_copy({v.code}, {v.limbs}, {cond} ? {num(a)} : {num(b)});")

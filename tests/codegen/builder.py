@@ -49,19 +49,30 @@ def table(name: str, action: int, action_name: str, then: str | None) -> Json:
     }  # fmt: skip
 
 
-def state(name: str, number: int, ops: list[Json], key: list[Json] = (),  # type: ignore[assignment]
-          transitions: list[Json] = ()) -> Json:  # type: ignore[assignment]
-    moves = list(transitions) or [{"type": "default", "value": None, "mask": None,
-                                   "next_state": None}]
-    return {"name": name, "id": number, "parser_ops": ops, "transition_key": list(key),
-            "transitions": moves}
+def state(
+    name: str,
+    number: int,
+    ops: list[Json],
+    key: list[Json] = (),  # type: ignore[assignment]
+    transitions: list[Json] = (),
+) -> Json:  # type: ignore[assignment]
+    moves = list(transitions) or [
+        {"type": "default", "value": None, "mask": None, "next_state": None}
+    ]
+    return {
+        "name": name,
+        "id": number,
+        "parser_ops": ops,
+        "transition_key": list(key),
+        "transitions": moves,
+    }
 
 
 def extract(name: str) -> Json:
     return {"op": "extract", "parameters": [{"type": "regular", "value": name}]}
 
 
-def program(  # noqa: PLR0917
+def program(
     types: dict[str, list[Any]],
     headers: dict[str, str],
     ingress: list[Json],

@@ -23,9 +23,7 @@ _FOLDER = tempfile.TemporaryDirectory(prefix="p4n-harness-")
 
 def compile_c(compiler: str, *args: str) -> None:
     """Runs the compiler with the project's warnings as errors."""
-    done = subprocess.run(
-        [compiler, *WARNINGS, *INCLUDE, *args], capture_output=True, text=True
-    )
+    done = subprocess.run([compiler, *WARNINGS, *INCLUDE, *args], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -71,8 +69,16 @@ class Harness:
         self.lib.harness_log.restype = ctypes.c_char_p
         self.handle = ctypes.c_void_p(self.lib.harness_new())
 
-    def add(self, table: int, key: bytes, action: int, data: bytes = b"", *,
-            mask: bytes | None = None, order: int = 0) -> None:
+    def add(
+        self,
+        table: int,
+        key: bytes,
+        action: int,
+        data: bytes = b"",
+        *,
+        mask: bytes | None = None,
+        order: int = 0,
+    ) -> None:
         self.lib.harness_add(self.handle, table, key, mask, order, action, data, len(data))
 
     def group(self, number: int, ports: list[int], *, clone: bool = False) -> None:

@@ -333,9 +333,10 @@ def test_checksum_verified_and_updated(tmp_path: Path, payload: bytes) -> None:
          "update": i == 1, "verify": i == 0, "if_cond": None}
         for i, n in enumerate(["check", "make"])
     ]  # fmt: skip
+    calculation = {"name": "calc", "id": 0, "algo": "csum16", "input": inputs}
     body = [b.assign(b.fld("h", "error"), b.fld("standard_metadata", "checksum_error"))]
     harness = simple(tmp_path, body, fields, checksums=checksums,
-                     calculations=[{"name": "calc", "id": 0, "algo": "csum16", "input": inputs}])  # fmt: skip
+                     calculations=[calculation])  # fmt: skip
     covered = bytes([1, 2]) + bytes([3, 4, 5, 250]) + bytes([7, 8, 9]) + b"\x11" + payload
     good = csum16(covered).to_bytes(2, "big")
     for given, error in ((good, 0), (b"\xde\xad", 1)):

@@ -14,7 +14,7 @@ from .harness import Harness
 
 ETH = [("dst", 48), ("src", 48), ("type", 16)]
 TAG = [("pcp", 3), ("dei", 1), ("vid", 12), ("type", 16)]
-ETH_BYTES = bytes.fromhex("0a0b0c0d0e0f" "010203040506" "8100")
+ETH_BYTES = bytes.fromhex("0a0b0c0d0e0f0102030405068100")
 
 
 def run(tmp_path: Path, frame: bytes, ingress: list[b.Json], **kwargs: Any) -> bytes:
@@ -28,7 +28,7 @@ def run(tmp_path: Path, frame: bytes, ingress: list[b.Json], **kwargs: Any) -> b
     return sent[0][1]
 
 
-TAG_BYTES = bytes.fromhex("a064" "0800")
+TAG_BYTES = bytes.fromhex("a0640800")
 PAYLOAD = bytes(range(40))
 FRAME = ETH_BYTES + TAG_BYTES + PAYLOAD
 

@@ -1,4 +1,4 @@
-"""Any bytes through generated pipelines under ASan and UBSan, for a few seconds each: with libFuzzer
+"""Any bytes through generated pipelines under ASan and UBSan, a few seconds each: with libFuzzer
 where clang has it, else with a blind mutator and gcc."""
 
 from __future__ import annotations
