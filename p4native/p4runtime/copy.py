@@ -101,7 +101,7 @@ def _fill(address: str, device_id: int, config: Any, entities: list[Any]) -> Non
     with grpc.insecure_channel(address) as channel:
         stub = p4r_grpc.P4RuntimeStub(channel)
         try:
-            with _primary(stub, device_id) as election:
+            with primary(stub, device_id) as election:
                 stub.SetForwardingPipelineConfig(
                     p4r.SetForwardingPipelineConfigRequest(
                         device_id=device_id,
@@ -119,7 +119,7 @@ def _fill(address: str, device_id: int, config: Any, entities: list[Any]) -> Non
 
 
 @contextmanager
-def _primary(stub: Any, device_id: int) -> Iterator[Any]:
+def primary(stub: Any, device_id: int) -> Iterator[Any]:
     """A stream that makes this client the primary controller."""
     election = p4r.Uint128(low=1)
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
