@@ -98,18 +98,19 @@ def scalars(field: Any) -> st.SearchStrategy[Any]:
 
 def _mutate(draw: st.DrawFn, message: Any, depth: int) -> None:
     """Change one thing somewhere in a message: drop, repeat, replace, or go deeper."""
-    fields = list(message.DESCRIPTOR.fields)
-    present = [field for field, _ in message.ListFields()]
-    deeper = [f for f in present if f.message_type is not None and depth]
+    deeper = [
+        child
+        for field, value in message.ListFields()
+        if field.message_type is not None and depth
+        for child in children(field, value)
+    ]
     if deeper and draw(st.booleans()):
-        field = draw(st.sampled_from(deeper))
-        value = getattr(message, field.name)
-        _mutate(draw, draw(st.sampled_from(list(value))) if repeated(field) else value, depth - 1)
+        _mutate(draw, draw(st.sampled_from(deeper)), depth - 1)
         return
-    field = draw(st.sampled_from(fields))
+    field = draw(st.sampled_from(list(message.DESCRIPTOR.fields)))
     change = draw(st.sampled_from(["clear", "set", "repeat"]))
     value = getattr(message, field.name)
-    if change == "clear":
+    if change == "clear" or is_map(field):
         message.ClearField(field.name)
     elif repeated(field) and field.message_type is not None:
         if len(value) and change == "repeat":
@@ -122,6 +123,18 @@ def _mutate(draw: st.DrawFn, message: Any, depth: int) -> None:
         value.append(draw(scalars(field)))
     else:
         setattr(message, field.name, draw(scalars(field)))
+
+
+def children(field: Any, value: Any) -> list[Any]:
+    """The messages in a field that is set."""
+    if is_map(field):
+        return [item for item in value.values() if hasattr(item, "DESCRIPTOR")]
+    return list(value) if repeated(field) else [value]
+
+
+def is_map(field: Any) -> bool:
+    """Whether a protobuf field is a map."""
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def repeated(field: Any) -> bool:

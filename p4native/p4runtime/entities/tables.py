@@ -65,12 +65,12 @@ def encode_update(loaded: LoadedPipeline, kind: int, message: p4r.TableEntry) ->
         return _encode_default(loaded, table, kind, message)
     if table.info.const_entries:
         raise permission_denied(f"table {table.info.name} is const; its entries are fixed")
+    if kind == INSERT and not table.fields:
+        raise invalid_argument(f"table {table.info.name} has no key; only its default can be set")
     match = encode_match(loaded, table, message)
     if kind == DELETE:
         return pack_op(Op.DELETE, table.index, key=match.key, mask=match.mask,
                        prefix_len=match.prefix_len, priority=message.priority)  # fmt: skip
-    if kind == INSERT and not table.fields:
-        raise invalid_argument(f"table {table.info.name} has no key; only its default can be set")
     check_direct(table, message)
     check_idle(table, message)
     if not message.HasField("action"):
@@ -105,6 +105,8 @@ def encode_match(loaded: LoadedPipeline, table: BoundTable, message: p4r.TableEn
             f"table {table.info.name}: priority {message.priority}, expected 0 "
             "(it has only exact and lpm fields)"
         )
+    if not table.fields:
+        raise not_found(f"table {table.info.name} has no key, and so no entries but its default")
     return loaded.keys[table.info.id].encode(message.match)
 
 

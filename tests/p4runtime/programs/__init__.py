@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -12,12 +11,14 @@ from finsy.proto import p4i, p4r
 from p4native.compiler import compile_program
 
 
-@dataclass(frozen=True)
 class Program:
     """A compiled program."""
 
-    info: p4i.P4Info
-    device_config: bytes
+    def __init__(self, name: str, info: p4i.P4Info, device_config: bytes) -> None:
+        self.name, self.info, self.device_config = name, info, device_config
+
+    def __repr__(self) -> str:
+        return f"Program({self.name})"
 
     def config(self, cookie: int | None = None) -> p4r.ForwardingPipelineConfig:
         """The config to push."""
@@ -31,4 +32,4 @@ class Program:
 def load_program(path: Path, *defines: str) -> Program:
     """Compile a program with our compiler."""
     result = compile_program(path, defines=dict.fromkeys(defines, "1"))
-    return Program(result.p4info, json.dumps(result.json).encode())
+    return Program(path.stem, result.p4info, json.dumps(result.json).encode())
