@@ -86,6 +86,15 @@ void shim_lookup(struct p4n_instance *inst, const uint8_t *keys, uint32_t n, int
 	}
 }
 
+/* CPU time of the calling thread: what others do meanwhile does not count. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 /* Looks the keys up `rounds` times as reader 0 of the domain: nanoseconds in all, hits in *hits. */
 uint64_t shim_bench(struct p4n_instance *inst, const uint8_t *keys, uint32_t n, uint32_t rounds,
 		    uint64_t *hits)
@@ -101,7 +110,7 @@ uint64_t shim_bench(struct p4n_instance *inst, const uint8_t *keys, uint32_t n, 
 	}
 	*hits = 0;
 	p4n_reader_online(inst->domain, 0);
-	start = p4n_clock_ns();
+	start = cpu_ns();
 	for (uint32_t r = 0; r < rounds; r++) {
 		for (uint32_t i = 0; i < n; i++) {
 			const struct p4n_entry *e = lookup(t, aligned + (size_t)i * padded);
@@ -112,7 +121,7 @@ uint64_t shim_bench(struct p4n_instance *inst, const uint8_t *keys, uint32_t n, 
 				p4n_reader_quiescent(inst->domain, 0);
 		}
 	}
-	start = p4n_clock_ns() - start;
+	start = cpu_ns() - start;
 	p4n_reader_offline(inst->domain, 0);
 	free(aligned);
 	return start;

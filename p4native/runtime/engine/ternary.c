@@ -20,38 +20,38 @@
 
 /* --- the packet's side ------------------------------------------------------------------------- */
 
-/* Rules whose lower bound is not above the key (upper: whose upper bound is not below it). */
-static inline uint64_t bound_word(const struct block *b, const struct layout *l,
-				  const struct element *e, const uint8_t *key, bool upper,
-				  uint32_t word)
+/* For each position the line, counted from its block's first, that the key selects. */
+static inline void select_lines(const struct layout *l, const uint8_t *key, uint32_t *lines)
 {
-	const struct position *last = &l->positions[e->first + e->count - 1u];
-	uint64_t acc = b->lines[(size_t)(last->base + (upper ? 16 : 0) + nibble_of(key, last)) *
-					b->words + word];
+	for (uint32_t i = 0; i < l->n_positions; i++)
+		lines[i] = l->positions[i].base + nibble_of(key, &l->positions[i]);
+}
+
+/* Rules whose lower bound is not above the key (upper: whose upper bound is not below it). */
+static inline uint64_t bound_word(const struct block *b, const struct element *e,
+				  const uint32_t *lines, bool upper)
+{
+	uint64_t acc = b->lines[lines[e->first + e->count - 1u] + (upper ? 16 : 0)];
 
 	for (uint32_t i = e->count - 1u; i-- > 0;) {
-		const struct position *p = &l->positions[e->first + i];
-		uint32_t at = p->base + (upper ? 32 : 0) + nibble_of(key, p);
+		uint32_t at = lines[e->first + i] + (upper ? 32 : 0);
 
-		acc = b->lines[(size_t)at * b->words + word] |
-		      (b->lines[(size_t)(at + 16) * b->words + word] & acc);
+		acc = b->lines[at] | (b->lines[at + 16] & acc);
 	}
 	return acc;
 }
 
 static struct p4n_entry *search_narrow(const struct block *b, const struct layout *l,
-				       const uint8_t *key)
+				       const uint32_t *lines)
 {
-	uint64_t acc = b->n == 64 ? ~0ull : (1ull << b->n) - 1;
+	uint64_t acc = b->lines[0];
 
-	for (uint32_t i = 0; acc && i < b->active; i++) {
+	for (uint32_t i = 0; acc && i < b->masks; i++)
+		acc &= b->lines[lines[l->elements[b->order[i]].first]];
+	for (uint32_t i = b->masks; acc && i < b->active; i++) {
 		const struct element *e = &l->elements[b->order[i]];
-		const struct position *p = &l->positions[e->first];
 
-		if (e->use == USE_MASK)
-			acc &= b->lines[p->base + nibble_of(key, p)];
-		else
-			acc &= bound_word(b, l, e, key, false, 0) & bound_word(b, l, e, key, true, 0);
+		acc &= bound_word(b, e, lines, false) & bound_word(b, e, lines, true);
 	}
 	return acc ? b->rules[__builtin_ctzll(acc)] : NULL;
 }
@@ -121,19 +121,20 @@ static inline bool line_empty(line_t a)
 static inline void line_store(uint64_t *p, line_t a) { memcpy(p, &a, sizeof(a)); }
 #endif
 
-static inline line_t bound_line(const struct block *b, const struct layout *l,
-				const struct element *e, const uint8_t *key, bool upper)
+static inline line_t line_at(const struct block *b, uint32_t line)
 {
-	const struct position *last = &l->positions[e->first + e->count - 1u];
-	line_t acc = line_load(b->lines +
-			       (size_t)(last->base + (upper ? 16 : 0) + nibble_of(key, last)) * WIDE);
+	return line_load(b->lines + (size_t)line * WIDE);
+}
+
+static inline line_t bound_line(const struct block *b, const struct element *e,
+				const uint32_t *lines, bool upper)
+{
+	line_t acc = line_at(b, lines[e->first + e->count - 1u] + (upper ? 16 : 0));
 
 	for (uint32_t i = e->count - 1u; i-- > 0;) {
-		const struct position *p = &l->positions[e->first + i];
-		const uint64_t *at =
-			b->lines + (size_t)(p->base + (upper ? 32 : 0) + nibble_of(key, p)) * WIDE;
+		uint32_t at = lines[e->first + i] + (upper ? 32 : 0);
 
-		acc = line_or(line_load(at), line_and(line_load(at + 16 * WIDE), acc));
+		acc = line_or(line_at(b, at), line_and(line_at(b, at + 16), acc));
 	}
 	return acc;
 }
@@ -149,27 +150,37 @@ static inline struct p4n_entry *first_rule(const struct block *b, line_t acc)
 	return NULL;
 }
 
-static inline line_t element_line(const struct block *b, const struct layout *l, uint32_t i,
-				  const uint8_t *key)
-{
-	const struct element *e = &l->elements[i];
-	const struct position *p = &l->positions[e->first];
+#define GROUP 4u /* lines between two looks at whether any rule is left */
 
-	if (e->use == USE_MASK)
-		return line_load(b->lines + (size_t)(p->base + nibble_of(key, p)) * WIDE);
-	return line_and(bound_line(b, l, e, key, false), bound_line(b, l, e, key, true));
+static inline line_t mask_line(const struct block *b, const struct layout *l, uint32_t i,
+			       const uint32_t *lines)
+{
+	return line_at(b, lines[l->elements[b->order[i]].first]);
 }
 
 static struct p4n_entry *search_wide(const struct block *b, const struct layout *l,
-				     const uint8_t *key)
+				     const uint32_t *lines)
 {
 	/* Line 0 has a bit for every rule there is. */
-	line_t acc = line_load(b->lines);
+	line_t acc = line_at(b, 0);
+	uint32_t i = 0;
 
-	for (uint32_t i = 0; i < b->active; i++) {
-		acc = line_and(acc, element_line(b, l, b->order[i], key));
+	for (; i + GROUP <= b->masks; i += GROUP) {
+		line_t two = line_and(mask_line(b, l, i, lines), mask_line(b, l, i + 1, lines));
+		line_t four = line_and(mask_line(b, l, i + 2, lines),
+				       mask_line(b, l, i + 3, lines));
+
+		acc = line_and(acc, line_and(two, four));
 		if (line_empty(acc))
 			return NULL;
+	}
+	for (; i < b->masks; i++)
+		acc = line_and(acc, mask_line(b, l, i, lines));
+	for (; i < b->active && !line_empty(acc); i++) {
+		const struct element *e = &l->elements[b->order[i]];
+
+		acc = line_and(acc, line_and(bound_line(b, e, lines, false),
+					     bound_line(b, e, lines, true)));
 	}
 	return first_rule(b, acc);
 }
@@ -178,12 +189,16 @@ P4N_EXPORT const struct p4n_entry *p4n_ternary_lookup(struct p4n_table *t, const
 						      uint32_t key_bytes)
 {
 	const struct p4n_ternary_root *r = atomic_load_explicit(&t->ternary, memory_order_acquire);
+	uint32_t lines[MAX_POSITIONS];
 
 	(void)key_bytes;
+	if (!r->n)
+		return NULL;
+	select_lines(r->layout, key, lines);
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct block *b = r->blocks[i];
-		struct p4n_entry *e = b->words == 1 ? search_narrow(b, r->layout, key)
-						    : search_wide(b, r->layout, key);
+		struct p4n_entry *e = b->words == 1 ? search_narrow(b, r->layout, lines)
+						    : search_wide(b, r->layout, lines);
 
 		if (e)
 			return e;
@@ -225,6 +240,8 @@ static void add_field(struct layout *l, const struct p4n_key_field *f)
 
 bool p4n_layout_init(struct layout *l, const struct p4n_table_desc *desc)
 {
+	if (desc->key_bytes * 2 > MAX_POSITIONS)
+		return false;
 	l->positions = calloc(desc->key_bytes * 2 + 1, sizeof(*l->positions));
 	l->elements = calloc(desc->key_bytes * 2 + 1, sizeof(*l->elements));
 	if (!l->positions || !l->elements)

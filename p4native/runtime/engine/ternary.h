@@ -22,6 +22,8 @@ struct element {
 	uint8_t use;
 };
 
+#define MAX_POSITIONS 2048u /* nibbles of the longest key */
+
 struct layout {
 	uint32_t n_positions, n_elements, n_lines;
 	struct position *positions;
@@ -32,8 +34,10 @@ struct block {
 	uint32_t n;      /* rules, at bits 0 to n - 1 */
 	uint32_t words;  /* per line: 1 or WIDE */
 	uint32_t active; /* elements that some rule of the block constrains */
+	uint32_t sorted_n; /* rules when the order was made */
 	bool fresh;      /* made in this batch: not published yet */
-	uint16_t *order; /* active elements, most often constrained first */
+	uint16_t *order; /* active elements: those that exclude most rules first, ranges last */
+	uint32_t masks;  /* so many of them are not ranges */
 	uint32_t *cares; /* per element: rules that constrain it */
 	struct p4n_entry **rules;
 	uint64_t *lines;
