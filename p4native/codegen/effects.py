@@ -18,6 +18,9 @@ _LENGTH_PRIMITIVES = frozenset(
 )  # fmt: skip
 
 
+_VALIDITY = frozenset(["add_header", "add_header_fast", "remove_header", "push", "pop"])
+
+
 def effects(context: Context) -> list[str]:
     """Names of the `enum p4n_effect` bits that apply, in the enum's order."""
     finder = _Finder(context)
@@ -134,6 +137,8 @@ class _Finder:
             self._reads(op.args)
 
     def _call(self, call: m.Call) -> None:
+        if call.op in _VALIDITY:
+            return
         target = 0
         if call.op in ("register_write", "count"):
             target = -1
