@@ -16,7 +16,7 @@ from topologies.ovs import OvsSwitch
 from topologies.rundir import RunDirectory
 from topologies.spec import Topology
 from topologies.toolchain import SwitchOptions
-from topologies.wiring import UPLINK_MTU, Cable, End, make_cables
+from topologies.wiring import UPLINK_MTU, Cable, End, PlainIntf, make_cables
 
 UPLINK_PORT = 1
 PF_PORT = 8
@@ -88,6 +88,9 @@ class LabNetwork:
         self.rundir.record_links(cable.a.name for cable in self.cables)
         make_cables(self.cables, offloads=self.target == "native")
         self.net.links = list(self.cables)
+        for vm in self.topology.vms:
+            if vm.model == "vf":  # the hypervisor will plug this in
+                PlainIntf(End(self.node(vm.name), "eth0", mac=vm.mac, ips=tuple(vm.ips)))
         self.net.built = True
         self.net.start()
 

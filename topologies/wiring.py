@@ -54,7 +54,7 @@ class Cable:
 class PlainIntf(Intf):
     """A Mininet interface that exists and is configured already: creating it runs no command."""
 
-    def __init__(self, end: End, link: Cable) -> None:
+    def __init__(self, end: End, link: Cable | None = None) -> None:
         self.node, self.name, self.link = end.node, end.name, link
         self.mac = end.mac
         address, _, self.prefixLen = next(iter(end.ips), "").partition("/")
