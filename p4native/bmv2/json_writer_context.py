@@ -51,9 +51,14 @@ class Context:
 
 
 def _fragment(text: str) -> str:
-    """The start of a line up to the end of the statement or of what introduces a block."""
+    """The start of a line up to the end of the statement, condition or head of a block."""
     for end in (";", "{", "//"):
         text = text.partition(end)[0] or text
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if depth < 0:
+            return text[:i].strip()
     return text.strip()
 
 

@@ -22,7 +22,7 @@ def ingress(json: dict[str, Any]) -> dict[str, Any]:
     return pipeline
 
 
-ACTION = "table t {{ actions = {{ a; }} default_action = a; }} "
+TABLE = "table t { key = { hdr.h.a : exact; } actions = { NoAction; } }"
 
 
 def action(body: str, **parts: str) -> list[dict[str, Any]]:
@@ -284,4 +284,10 @@ def test_places_in_the_source_are_told() -> None:
     (assign,) = primitives(json, "hidden")
     info = assign["source_info"]
     assert info["filename"] == "test.p4" and info["line"] > 1
-    assert "meta.x" in info["source_fragment"]
+    assert info["source_fragment"] == "meta.x = 1"
+
+
+def test_a_condition_is_told_without_its_parenthesis() -> None:
+    json = compiled(locals=TABLE, apply="if (meta.x == (8w1)) { t.apply(); }").json()
+    (condition,) = ingress(json)["conditionals"]
+    assert condition["source_info"]["source_fragment"] == "meta.x == (8w1)"
