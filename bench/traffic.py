@@ -35,8 +35,7 @@ def background(
             _await_listener(machine, process, port, udp=udp)
         yield process
     finally:
-        process.kill()
-        process.wait()
+        end(process)
 
 
 def _await_listener(
@@ -162,10 +161,14 @@ class Guest:
         return self.result()
 
     def kill(self) -> None:
-        """End it if it still runs."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        """End it if it still runs, and close its pipes."""
+        end(self._process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Kill a process if it still runs, wait for it, and close its pipes."""
+    with process:
+        process.kill()
 
 
 def guest(machine: Machine, *words: str | float) -> Guest:

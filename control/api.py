@@ -41,10 +41,13 @@ class Rule(BaseModel):
 
 
 class Move(BaseModel):
-    """A migration to carry out."""
+    """A migration to carry out; sizes in MiB, by default the VM's own."""
 
+    model_config = ConfigDict(extra="forbid")
     vm: str
     server: str
+    memory_mib: float | None = None
+    dirty_mib_s: float | None = None
 
 
 class Switch(BaseModel):
@@ -125,6 +128,15 @@ def _add_changes(app: FastAPI, controller: Controller) -> None:
     async def migrate(move: Move) -> StreamingResponse:
         return _lines(_migration(controller, move))
 
+    @app.delete("/migrations/{vm}")
+    async def abort(vm: str) -> dict[str, str]:
+        controller.abort(vm)
+        return {"vm": vm}
+
+    @app.post("/evacuations/{server}")
+    async def evacuate(server: str) -> list[dict[str, Any]]:
+        return [asdict(outcome) for outcome in await controller.evacuate(server)]
+
     @app.put("/trace")
     async def trace(switch: Switch) -> dict[str, bool]:
         controller.set_trace(switch.on)
@@ -134,7 +146,8 @@ def _add_changes(app: FastAPI, controller: Controller) -> None:
 async def _migration(controller: Controller, move: Move) -> AsyncIterator[dict[str, Any]]:
     """Phases of a migration as they end, then its report; an error as the last line."""
     try:
-        async for item in controller.migrate(move.vm, move.server):
+        wishes = move.model_dump(exclude={"vm", "server"}, exclude_none=True)
+        async for item in controller.migrate(move.vm, move.server, **wishes):
             yield {"phase" if isinstance(item, PhaseTime) else "report": asdict(item)}
     except ControlError as error:
         yield {"error": str(error)}

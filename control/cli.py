@@ -148,13 +148,44 @@ def stats(vm: Annotated[str | None, typer.Argument(help="Only this VM.")] = None
 
 
 @app.command()
-def migrate(vm: str, server: str) -> None:
-    """Move a running VM to another server."""
+def migrate(
+    vm: str,
+    server: str,
+    memory: Annotated[float | None, typer.Option(help="guest memory in MiB")] = None,
+    dirty: Annotated[float | None, typer.Option(help="MiB the guest dirties per second")] = None,
+) -> None:
+    """Move a running VM to another server; print what it took."""
     console = Console()
+    body = {"vm": vm, "server": server, "memory_mib": memory, "dirty_mib_s": dirty}
     with Client() as client, console.status(f"migrating {vm} to {server}"):
-        for item in client.stream("POST", "/migrations", {"vm": vm, "server": server}):
+        for item in client.stream("POST", "/migrations", body):
             if "report" in item:
                 console.print(MigrationReport.from_dict(item["report"]).table())
+
+
+@app.command()
+def evacuate(server: str) -> None:
+    """Move all VMs off a server, several at a time; those that cannot move stay."""
+    console = Console()
+    with Client() as client, console.status(f"evacuating {server}"):
+        outcomes = client.post(f"/evacuations/{server}", {})
+    stayed = [outcome for outcome in outcomes if outcome["report"] is None]
+    for outcome in outcomes:
+        report = outcome["report"]
+        text = f"stays: {outcome['error']}"
+        if report is not None:
+            text = f"moved to {report['destination']}, blackout {report['blackout_ms']:.1f} ms"
+        console.print(f"{outcome['vm']}: {text}", highlight=False)
+    if stayed:
+        raise ControlError(f"{len(stayed)} of {len(outcomes)} VMs could not leave {server}.")
+
+
+@app.command()
+def abort(vm: str) -> None:
+    """Undo a migration that is under way."""
+    with Client() as client:
+        client.delete(f"/migrations/{vm}")
+    Console().print(f"{vm} stays where it is", highlight=False)
 
 
 @app.command()

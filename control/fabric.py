@@ -218,6 +218,16 @@ class Fabric:
             elif isinstance(result, BaseException):
                 raise result
 
+    async def audit(self) -> list[str]:
+        """Read every NIC back and correct it; what had to be written, in words: nothing, mostly."""
+        found = []
+        async with self.lock:
+            for nic in self._nics.values():
+                nic.forget()
+                difference = await nic.reconcile(self._compile(nic, self.placements))
+                found += [f"{nic.name}: {nic.encoder.describe(u)}" for u in difference.updates]
+        return found
+
     async def _program(self, nic: Nic) -> None:
         """Write what differs between what one NIC holds and what it should hold."""
         await self._reconcile(nic, self._compile(nic, self.placements))

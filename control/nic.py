@@ -28,6 +28,7 @@ DIGEST_DELAY_NS = 5_000_000  # that a record may wait for others
 SWITCHING_TABLES = ("port_table", "destination_table")
 _PROBE_S = 0.05
 _RETRY_S = 0.5
+GRACE_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Nic:
         self.last_error = ""
         ids = self.encoder.table_ids
         self._left = self.encoder.const_tables | {ids[name] for name in keep if name in ids}
+        self._rules = {number for name, number in ids.items() if name.startswith("rules_")}
         self._last = tuple(ids[name] for name in SWITCHING_TABLES if name in ids)
         self._options = finsy.SwitchOptions(
             p4info=pipeline.p4info, p4blob=pipeline.blob, device_id=device_id
@@ -183,13 +185,32 @@ class Nic:
         want = index(desired)
         return Step(compare(want, have, self._last), want)
 
+    def forget(self) -> None:
+        """Read the NIC back at the next reconciliation, whatever it is believed to hold."""
+        self._held = None
+
     async def execute(self, step: Step) -> None:
         """Write a step; afterwards the NIC holds what the step wants."""
         if not step.difference:
             return
         self._held = None  # unknown until all of it is written
-        await self.write(step.difference.updates)
+        *rest, removals = self._parts(step.difference)
+        for part in rest:
+            await self.write(part)
+            await asyncio.sleep(GRACE_S)
+        await self.write(removals)
         self._held = step.want
+
+    def _parts(self, difference: Difference) -> list[Sequence[p4r.Update]]:
+        """What is written at once, and after a pause the removal of rules.
+
+        A packet under way may have read the old policy number: its rules stay until it has left.
+        """
+        updates = difference.updates
+        start = len(updates) - difference.deleted
+        if any(u.entity.table_entry.table_id in self._rules for u in updates[start:]):
+            return [updates[:start], updates[start:]]
+        return [updates]
 
     async def _read_back(self) -> list[p4r.Entity]:
         """Table entries with their meters, groups, sessions and meter cells that were set."""

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from control.errors import RefusedError
-from control.migration.manager import MigrationManager
+from control.ledger import CounterLedger
+from control.migration.manager import MigrationManager, Outcome
 from control.migration.ports import Hypervisor
 from control.migration.record import Options
 from control.migration.report import MigrationReport, PhaseTime
@@ -38,6 +39,7 @@ class Controller:
         self._hypervisor = hypervisor
         self._store = store
         self.migrations = migrations
+        self.ledger = CounterLedger(store)
 
     @property
     def state(self) -> DesiredState:
@@ -111,7 +113,10 @@ class Controller:
                 ports.update({PORT_PF: "PF", PORT_UPLINK: "uplink"})
             if ports:
                 stats = await self.fabric.port_stats(nic, list(ports))
-                rows += [_stats_row(ports[port], nic, stats[port]) for port in ports]
+                rows += [
+                    _stats_row(ports[port], nic, self.ledger.total(ports[port], stats[port]))
+                    for port in ports
+                ]
         return rows
 
     def vm(self, name: str) -> Vm:
@@ -147,10 +152,28 @@ class Controller:
         await self._change(self._with(acl=rules), f"acl del {name}")
 
     def migrate(
-        self, vm: str, server: str, options: Options | None = None
+        self, vm: str, server: str, **wishes: float
     ) -> AsyncIterator[PhaseTime | MigrationReport]:
-        """Move a VM to another server; yields each phase as it ends, then the report."""
+        """Move a VM to another server; yields each phase as it ends, then the report.
+
+        ``wishes`` are fields of ``control.migration.record.Options``. Raises RefusedError for one
+        that is out of range.
+        """
+        wishes.setdefault("memory_mib", self.vm(vm).memory_mib)
+        try:
+            options = Options.model_validate(wishes)
+        except ValidationError as error:
+            raise RefusedError(f"the migration's options are wrong: {_first(error)}.") from None
         return self.migrations.stream(vm, server, options)
+
+    async def evacuate(self, server: str) -> list[Outcome]:
+        """Move all VMs off a server; those that cannot move stay, with the reason."""
+        _known("server", server, [item.name for item in self.state.servers])
+        return await self.migrations.evacuate(server)
+
+    def abort(self, vm: str) -> None:
+        """Undo a migration that is under way; RefusedError if there is none or it is too late."""
+        self.migrations.abort(self.vm(vm).name)
 
     def set_trace(self, on: bool) -> None:
         """Show events at the lab's prompt, or stop showing them."""

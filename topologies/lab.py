@@ -213,11 +213,13 @@ class Lab:
 
     def vm(self, name: str) -> Machine:
         """A VM by name."""
-        return Machine(self.network.node(name))
+        vm = self.topology.vm(name)
+        return Machine(self.network.node(name), vm.mac, vm.ips)
 
     def server(self, name: str) -> Machine:
         """A server by name."""
-        return Machine(self.network.node(name))
+        server = self.topology.server(name)
+        return Machine(self.network.node(name), server.mac, server.ips)
 
     def describe(self) -> str:
         """Topology and tools, with why they were chosen, in one line."""

@@ -12,19 +12,12 @@ from topologies.errors import LabError
 class Machine:
     """Wraps a Mininet host; safe to use from several threads."""
 
-    def __init__(self, node: Any) -> None:
+    def __init__(self, node: Any, mac: str = "", interfaces: Sequence[str] = ()) -> None:
         self.node = node
         self.name: str = node.name
-
-    @property
-    def ip(self) -> str:
+        self.mac = mac
+        self.ip = interfaces[0].partition("/")[0] if interfaces else ""
         """The first address, without prefix length."""
-        return str(self.node.IP())
-
-    @property
-    def mac(self) -> str:
-        """The MAC address of the first interface."""
-        return str(self.node.MAC())
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
         """Start a program inside; its output is text on pipes unless ``options`` say otherwise."""

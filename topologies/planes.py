@@ -9,6 +9,7 @@ from pathlib import Path
 from control.connections.service import ConnectionService
 from control.events import EventBus
 from control.fabric import Compiler, Endpoint, Fabric
+from control.ledger import CounterLedger
 from control.migration.attempt import Attempt
 from control.migration.manager import MigrationManager, Progress
 from control.migration.record import Record
@@ -87,6 +88,8 @@ class P4Plane(PlaneKit):
         """A P4Runtime session per NIC; migrations that hold and redirect."""
         fabric = _fabric(parts)
         hypervisor, store = parts.hypervisor, parts.store
+        ledger = CounterLedger(store)
+        ledger.watch(fabric)
         connections = ConnectionService(fabric)
         fabric.companions.append(connections)
 
@@ -97,7 +100,7 @@ class P4Plane(PlaneKit):
                 site,
                 store=store,
                 hypervisor=hypervisor,
-                movers=(connections.manager,),
+                movers=(connections.manager, ledger),
                 progress=progress,
             )
 

@@ -155,7 +155,7 @@ class MigrationManager:
 
     def restore(self) -> None:
         """At start, before NICs are programmed: place VMs as their interrupted migrations need."""
-        for record in self._journal():
+        for record in self._records():
             source, destination = _roles(record.phase)
             placements = record.placements(source, destination)
             self._plane.placements[record.vm] = placements
@@ -163,7 +163,7 @@ class MigrationManager:
     async def recover(self) -> list[MigrationReport]:
         """Once NICs are connected: finish or undo every migration that the journal has."""
         reports = []
-        for record in self._journal():
+        for record in self._records():
             attempt = self._begin(record, None)
             self._running[record.vm] = attempt
             self._claimed[record.vm] = record.destination
@@ -177,9 +177,12 @@ class MigrationManager:
                 del self._running[record.vm], self._claimed[record.vm]
         return reports
 
-    def _journal(self) -> list[Record]:
-        bodies: dict[str, Any] = self._store.journal()
-        return [Record.model_validate(body) for body in bodies.values()]
+    def journal(self) -> dict[str, dict[str, Any]]:
+        """Migrations under way by VM, as the journal has them."""
+        return self._store.journal()
+
+    def _records(self) -> list[Record]:
+        return [Record.model_validate(body) for body in self.journal().values()]
 
     # -- the check phase -------------------------------------------------------------------------
 

@@ -65,7 +65,7 @@ async def work(task: dict[str, Any]) -> dict[str, Any]:
         result["wrote_at_start"] = [e.text for e in fabric.bus.recent if e.kind == "write"]
         options = Options.model_validate(task.get("options", {}))
         for vm, server in task.get("migrate", []):
-            async for item in controller.migrate(vm, server, options):
+            async for item in controller.migrations.stream(vm, server, options):
                 if isinstance(item, MigrationReport):
                     result["report"] = asdict(item)
     except ControlError as error:

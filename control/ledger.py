@@ -1,0 +1,96 @@
+"""Counters that go on when a VM moves: what earlier ports have counted for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from control.plane import PortStats
+from control.policy.reasons import vf_port
+from control.store import Store
+
+if TYPE_CHECKING:
+    from control.fabric import Fabric
+
+_CARRIED = "carried counters"
+_BASE = "counters at a destination"
+
+
+class CounterLedger:
+    """Adds, for each VM, what its ports have counted so far; survives the controller.
+
+    A `control.migration.ports.MovableState`: at the first ``copy`` it notes what the destination's
+    port has counted for others before; when the source's state is dropped, it carries the sum.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._fabric: Fabric | None = None
+
+    def watch(self, fabric: Fabric) -> None:
+        """Read ports of this fabric from now on."""
+        self._fabric = fabric
+
+    def total(self, vm: str, now: PortStats) -> PortStats:
+        """What the operator sees: the present port's counters and those carried."""
+        return _sum(now, self._load(_CARRIED, vm), 1)
+
+    async def copy(self, vm: str, source: str, destination: str) -> int:
+        """Note the destination port's counters as they are before the VM uses it."""
+        base = self._store.load(_BASE) or {}
+        if vm not in base:
+            stats = await self._port(vm, destination)
+            if stats is not None:
+                self._save(_BASE, vm, {"nic": destination, **asdict(stats)})
+        return 0
+
+    async def drop(self, vm: str, nic: str) -> None:
+        """At the source: carry its counters. At the destination: the migration was undone."""
+        base = (self._store.load(_BASE) or {}).get(vm)
+        if base is None:
+            return
+        destination = base.pop("nic")
+        self._save(_BASE, vm, None)
+        if nic == destination:
+            return
+        last = await self._port(vm, nic)
+        if last is not None:
+            total = self.total(vm, last)
+            self._save(_CARRIED, vm, asdict(_sum(total, PortStats(**base), -1)))
+
+    async def _port(self, vm: str, nic: str) -> PortStats | None:
+        """Counters of the VM's port on one NIC; None if it has none there."""
+        if self._fabric is None:
+            return None
+        places = [p for p in self._fabric.placements.get(vm, ()) if p.nic == nic]
+        if not places:
+            return None
+        port = vf_port(places[0].vf)
+        return (await self._fabric.port_stats(nic, [port]))[port]
+
+    def _load(self, document: str, vm: str) -> PortStats:
+        found = (self._store.load(document) or {}).get(vm)
+        return PortStats() if found is None else PortStats(**found)
+
+    def _save(self, document: str, vm: str, body: dict[str, Any] | None) -> None:
+        """Store one VM's part of a document; None removes it."""
+        bodies = self._store.load(document) or {}
+        bodies.pop(vm, None)
+        if body is not None:
+            bodies[vm] = body
+        self._store.save(document, bodies)
+
+
+def _sum(left: PortStats, right: PortStats, sign: int) -> PortStats:
+    """Field by field left + sign * right; drop reasons that sum to nothing are left out."""
+    result = PortStats()
+    for field in fields(PortStats):
+        if field.name != "drops":
+            value = getattr(left, field.name) + sign * getattr(right, field.name)
+            setattr(result, field.name, value)
+    drops = Counter(left.drops)
+    for reason, packets in right.drops.items():
+        drops[reason] += sign * packets
+    result.drops = {reason: packets for reason, packets in drops.items() if packets}
+    return result

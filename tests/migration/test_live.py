@@ -1,0 +1,289 @@
+"""Migrations of a running lab under load: what moves, what it costs, what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.traffic import end, guest, guest_service
+from control.errors import ControlError, RefusedError
+from control.migration.record import Options
+from control.model import AclRule
+from control.model.services import GroupRule, SecurityGroup
+from tests.migration.conftest import free_ports
+from topologies.lab import Lab
+from topologies.lab import Options as LabOptions
+from topologies.network import Ports
+
+QUICK = Options(memory_mib=4, drain_s=0.1)
+GUEST = str(Path(__file__).parents[2] / "topologies" / "guest.py")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab of two servers with two VMs each."""
+    base = free_ports(4)
+    options = LabOptions(
+        target=os.environ.get("TARGET", "auto"),
+        compiler=os.environ.get("P4C", "auto"),
+        run_dir=tmp_path_factory.mktemp("live"),
+        ports=Ports(prefix=f"l{os.getpid() % 100:02d}", p4runtime=base, thrift=base + 2),
+    )
+    with Lab("two_servers", options) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def as_at_first(lab: Lab) -> Iterator[None]:
+    """Every test begins with the VMs and the policy of the topology."""
+    yield
+    first = lab.topology.state()
+    for vm in first.vms:
+        if lab.controller.vm(vm.name).server != vm.server:
+            move(lab, vm.name, vm.server)
+    now = lab.controller.state
+    vfs = {vm.name: vm.vf for vm in now.vms}
+    vms = [vm.model_copy(update={"vf": vfs[vm.name]}) for vm in first.vms]
+    lab.run(lab.controller.fabric.change(first.model_copy(update={"vms": vms})))
+
+
+def move(lab: Lab, vm: str, server: str, options: Options = QUICK) -> Any:
+    return lab.run(lab.controller.migrations.migrate(vm, server, options), timeout=60)
+
+
+def leftovers(lab: Lab) -> list[str]:
+    """What a reconciliation from a fresh read-back has to change: nothing."""
+    return lab.run(lab.controller.fabric.audit())
+
+
+def test_twenty_migrations_lose_nothing(lab: Lab):
+    moves, rate = 20, 500
+    with (
+        guest_service(lab.vm("vm1"), "probe-receive", 7000) as probes,
+        guest_service(lab.vm("vm1"), "serve", 8080),
+    ):
+        seconds = 25 if lab.target.name == "native" else 60
+        sender = guest(lab.vm("vm3"), "probe-send", lab.vm("vm1").ip, 7000, rate, seconds)
+        requests = guest(lab.vm("vm2"), "request", lab.vm("vm1").ip, 8080, 50, seconds)
+        for number in range(moves):
+            report = move(lab, "vm1", "server1" if number % 2 else "server2")
+            assert report.lost == 0
+        sent, made = sender.result(), requests.result()
+        seen = probes.finish()
+    assert seen["received"] == sent["sent"]
+    assert seen["duplicated"] == 0
+    assert made["broken"] == 0
+    assert made["done"] > 0
+    assert leftovers(lab) == []
+
+
+def test_a_download_goes_on(lab: Lab):
+    server = lab.vm("vm3").popen([sys.executable, GUEST, "serve", "5001"])
+    client = lab.vm("vm1").popen(
+        [sys.executable, GUEST, "download", lab.vm("vm3").ip, "5001"], stdin=subprocess.PIPE
+    )
+    try:
+        assert client.stdout is not None
+        assert client.stdout.readline() == "connected\n"
+        move(lab, "vm1", "server2")
+        move(lab, "vm1", "server1")
+        told = json.loads(client.communicate("", timeout=20)[0])
+    finally:
+        end(server)
+        end(client)
+    assert told["error"] == ""
+    assert told["bytes"] > 0
+
+
+def test_the_guest_notices_nothing(lab: Lab):
+    def seen() -> tuple[str, ...]:
+        vm = lab.vm("vm1")
+        commands = (["cat", "/sys/class/net/eth0/address"], ["ip", "route"], ["ip", "-o", "addr"])
+        return tuple(vm.run(list(command), check=True).stdout for command in commands)
+
+    assert lab.vm("vm1").pings(lab.vm("vm4").ip) == 1
+    before = seen()
+    move(lab, "vm1", "server2")
+    assert seen() == before
+    assert lab.vm("vm1").pings(lab.vm("vm4").ip, count=3) == 3
+    assert lab.vm("vm1").pings(lab.vm("vm2").ip, count=3) == 3
+
+
+def test_rules_move(lab: Lab):
+    rule = AclRule(name="no-ping", vm="vm1", protocol="icmp", action="deny")
+    state = lab.controller.state
+    lab.run(lab.controller.fabric.change(state.model_copy(update={"acl": [rule]})))
+    assert lab.vm("vm3").pings(lab.vm("vm1").ip, wait=0.3) == 0
+    move(lab, "vm1", "server2")
+    assert lab.vm("vm3").pings(lab.vm("vm1").ip, wait=0.3) == 0
+    lab.run(lab.controller.fabric.change(lab.controller.state.model_copy(update={"acl": []})))
+    assert lab.vm("vm3").pings(lab.vm("vm1").ip, count=3) == 3
+
+
+def test_vf_settings_move(lab: Lab):
+    state = lab.controller.state
+    vms = [
+        vm.model_copy(update={"spoofchk": True, "max_tx_rate": 50.0}) if vm.name == "vm1" else vm
+        for vm in state.vms
+    ]
+    lab.run(lab.controller.fabric.change(state.model_copy(update={"vms": vms})))
+    move(lab, "vm1", "server2")
+    forged = [sys.executable, GUEST, "forge", "eth0", "02:de:ad:be:ef:00"]
+    lab.vm("vm1").run([*forged, lab.vm("vm3").mac, "7"], check=True)
+
+    def dropped() -> int:
+        row = lab.run(lab.controller.stats("vm1"))[0]
+        return sum(n for reason, n in row["drops"].items() if "forged source MAC" in reason)
+
+    assert dropped() == 7
+    entry = lab.controller.state.vm("vm1")
+    assert (entry.max_tx_rate, entry.spoofchk) == (50.0, True)
+    assert leftovers(lab) == []
+
+
+def test_counters_go_on(lab: Lab):
+    def packets() -> int:
+        return int(lab.run(lab.controller.stats("vm1"))[0]["tx_packets"])
+
+    lab.vm("vm1").pings(lab.vm("vm2").ip, count=20)
+    before = packets()
+    assert before >= 20
+    move(lab, "vm1", "server2")
+    assert packets() >= before
+    lab.vm("vm1").pings(lab.vm("vm3").ip, count=20)
+    after = packets()
+    assert after >= before + 20
+    move(lab, "vm1", "server1")
+    assert after <= packets() < after + 40
+
+
+def test_established_connections_move(lab: Lab):
+    """A stateful group that no longer admits new connections keeps those that it has."""
+    open_group = SecurityGroup(name="web", rules=[GroupRule(protocol="tcp", ports="5001")])
+    state = lab.controller.state
+    vms = [
+        vm.model_copy(update={"groups": ["web"]}) if vm.name == "vm1" else vm for vm in state.vms
+    ]
+    changed = state.model_copy(update={"vms": vms, "groups": [open_group]})
+    lab.run(lab.controller.fabric.change(changed))
+    server = lab.vm("vm1").popen([sys.executable, GUEST, "serve", "5001"])
+    assert server.stdout is not None
+    assert server.stdout.readline() == "ready\n"
+    client = lab.vm("vm3").popen(
+        [sys.executable, GUEST, "download", lab.vm("vm1").ip, "5001"], stdin=subprocess.PIPE
+    )
+    try:
+        assert client.stdout is not None
+        assert client.stdout.readline() == "connected\n"
+        report = move(lab, "vm1", "server2")
+        assert report.state_entries > 0
+        told = json.loads(client.communicate("", timeout=20)[0])
+    finally:
+        end(server)
+        end(client)
+    assert told["error"] == ""
+    assert told["gap_ms"] < 3000
+
+
+def test_evacuation_empties_a_server(lab: Lab):
+    outcomes = lab.run(lab.controller.migrations.evacuate("server1", QUICK), timeout=90)
+    assert sorted(outcome.vm for outcome in outcomes) == ["vm1", "vm2"]
+    assert all(outcome.report is not None for outcome in outcomes), outcomes
+    assert all(vm.server == "server2" for vm in lab.controller.state.vms)
+    assert lab.vm("vm1").pings(lab.vm("vm4").ip, count=3) == 3
+    assert leftovers(lab) == []
+
+
+def test_evacuation_goes_on_past_one_that_fails(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    async def both() -> Any:
+        migrations = lab.controller.migrations
+        first = asyncio.create_task(migrations.migrate("vm1", "server2", QUICK))
+        await asyncio.sleep(0)
+        outcomes = await migrations.evacuate("server1", QUICK)
+        await first
+        return outcomes
+
+    outcomes = {outcome.vm: outcome for outcome in lab.run(both(), timeout=90)}
+    assert outcomes["vm1"].report is None
+    assert "migrating to server2 already" in outcomes["vm1"].error
+    assert outcomes["vm2"].report is not None
+
+
+def test_abort_before_the_switch(lab: Lab):
+    async def aborted() -> None:
+        migrations = lab.controller.migrations
+        slow = Options(memory_mib=512, limit_mib=0.01, dirty_mib_s=400, rounds=50)
+        task = asyncio.create_task(migrations.migrate("vm1", "server2", slow))
+        async for event in phases(lab, "vm1"):
+            if event == "prepare":
+                break
+        migrations.abort("vm1")
+        await task
+
+    with pytest.raises(ControlError, match="aborted by the user"):
+        lab.run(aborted(), timeout=60)
+    assert lab.controller.vm("vm1").server == "server1"
+    assert lab.vm("vm3").pings(lab.vm("vm1").ip, count=3) == 3
+    assert leftovers(lab) == []
+
+
+async def phases(lab: Lab, vm: str) -> Any:
+    """Phases of a VM's migration as the journal shows them."""
+    last = ""
+    while True:
+        record = lab.controller.migrations.journal().get(vm)
+        if record is not None and record["phase"] != last:
+            last = record["phase"]
+            yield last
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("vm", "server", "words"),
+    [
+        ("vm9", "server2", "no VM 'vm9'"),
+        ("vm1", "server9", "no server 'server9'"),
+        ("vm1", "server1", "on server1 already"),
+    ],
+)
+def test_refused_early(lab: Lab, vm: str, server: str, words: str):
+    with pytest.raises(RefusedError, match=words):
+        move(lab, vm, server)
+
+
+def test_no_free_vf(lab: Lab):
+    state = lab.controller.state
+    nics = [n.model_copy(update={"vfs": 2}) if n.name == "nic2" else n for n in state.nics]
+    lab.run(lab.controller.fabric.change(state.model_copy(update={"nics": nics})))
+    with pytest.raises(RefusedError, match="server2 has no free VF"):
+        move(lab, "vm1", "server2")
+    assert lab.controller.vm("vm1").server == "server1"
+
+
+def test_plain_sriov_guest(tmp_path: Path):
+    """Model vf: the device itself is taken and given; the connection survives, with a gap."""
+    from topologies.loader import load
+
+    base = free_ports(4)
+    options = LabOptions(
+        target=os.environ.get("TARGET", "auto"),
+        compiler=os.environ.get("P4C", "auto"),
+        run_dir=tmp_path,
+        ports=Ports(prefix=f"v{os.getpid() % 100:02d}", p4runtime=base, thrift=base + 2),
+    )
+    with Lab(load("two_servers").with_guest_model("vf"), options) as lab:
+        assert lab.vm("vm1").pings(lab.vm("vm3").ip, count=3) == 3
+        move(lab, "vm1", "server2")
+        assert lab.vm("vm1").pings(lab.vm("vm2").ip, count=3) == 3
+        assert lab.vm("vm1").pings(lab.vm("vm4").ip, count=3) == 3
+        move(lab, "vm1", "server1")
+        assert lab.vm("vm1").pings(lab.vm("vm2").ip, count=3) == 3
+        assert leftovers(lab) == []
