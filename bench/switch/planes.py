@@ -39,17 +39,7 @@ class Host(Machine):
     def __init__(self, name: str, port: str, mac: str, ip: str) -> None:
         """Name what `hosts` makes."""
         self.name, self.port = name, port
-        self._mac, self._ip = mac, ip
-
-    @property
-    def ip(self) -> str:
-        """The address, without prefix length."""
-        return self._ip
-
-    @property
-    def mac(self) -> str:
-        """The MAC address of eth0."""
-        return self._mac
+        self.mac, self.ip = mac, ip
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
         """Start a program inside; its output is text on pipes unless `options` say otherwise."""
