@@ -185,8 +185,9 @@ class Arbiter:
         own = next((seat for seat in role.seats if seat.client is client), None)
         taken = any(seat.election_id == election_id for seat in role.seats if seat is not own)
         if election_id is not None and taken:
+            # finsy looks for "election id … used" and tries the next one.
             raise invalid_argument(
-                f"election id {election_id} is in use by another client of device "
+                f"election id {election_id} is already used by another client of device "
                 f"{self.device_id}, role {role.name!r}; choose another"
             )
         if own is None:

@@ -155,8 +155,9 @@ class Target:
     def _current(self) -> LoadedPipeline:
         loaded = self._saved or self._live
         if loaded is None:
+            # finsy looks for "no … forwarding pipeline config".
             raise failed_precondition(
-                f"device {self.arbiter.device_id} has no pipeline; "
+                f"device {self.arbiter.device_id} has no forwarding pipeline config; "
                 "push one with SetForwardingPipelineConfig"
             )
         return loaded

@@ -86,13 +86,13 @@ class Bmv2Switch:
         self._folder = tempfile.TemporaryDirectory()
         for port in PORTS:
             self._make_port(port)
-        grpc_port = _free_port()
+        grpc_port = free_port()
         self.address = f"127.0.0.1:{grpc_port}"
         interfaces = [w for p in PORTS for w in ("-i", f"{p}@{self._name(p)}")]
         self._log = (Path(self._folder.name) / "bmv2.log").open("wb")
         self._process = subprocess.Popen(
             ["simple_switch_grpc", "--no-p4", "--device-id", "1", *interfaces,
-             "--thrift-port", str(_free_port()), "--", "--grpc-server-addr", self.address,
+             "--thrift-port", str(free_port()), "--", "--grpc-server-addr", self.address,
              "--cpu-port", str(CPU_PORT), "--drop-port", "511"],
             stdout=self._log, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -151,7 +151,8 @@ def _take(sock: socket.socket) -> bytes | None:
             return frame
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port that nobody uses."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
