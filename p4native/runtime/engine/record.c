@@ -35,6 +35,15 @@ struct change {
 	bool fallback;
 };
 
+struct request {
+	const uint8_t *records;
+	size_t len;
+	uint32_t count;
+	int mode;
+	int32_t *status;
+	uint64_t *handles;
+};
+
 struct batch {
 	struct p4n_instance *inst;
 	struct change *changes; /* NULL in CONTINUE mode */
@@ -278,33 +287,56 @@ static void publish(struct p4n_instance *inst)
 		(void)p4n_table_publish(inst->tables[i]);
 }
 
-/* Runs the operations in order; the number that failed. */
-static uint32_t run_all(struct batch *b, const uint8_t *records, size_t len, uint32_t count,
-			bool stop, int32_t *status, uint64_t *handles)
+/* Which operations of a batch to run: changes of ternary tables stay unseen until they are
+ * published, so an atomic batch does those before it holds packets up. */
+enum pass { PASS_ALL, PASS_UNSEEN, PASS_SEEN };
+
+static bool in_pass(const struct batch *b, const struct header *h, enum pass pass)
+{
+	bool unseen = h->table < b->inst->pipeline->n_tables && h->op <= OP_DELETE &&
+		      b->inst->tables[h->table]->writer->masked;
+
+	return pass == PASS_ALL || unseen == (pass == PASS_UNSEEN);
+}
+
+/* Runs the operations of a pass in order; the number that failed. */
+static uint32_t run_pass(struct batch *b, const struct request *r, enum pass pass)
 {
 	uint32_t failed = 0, i;
 	size_t at = 0;
 
-	for (i = 0; i < count; i++) {
-		const struct header *h = (const struct header *)(const void *)(records + at);
+	for (i = 0; i < r->count; i++) {
+		const struct header *h = (const struct header *)(const void *)(r->records + at);
 
-		handles[i] = 0;
-		if (len - at < sizeof(*h) || h->size < sizeof(*h) || h->size > len - at ||
+		if (r->len - at < sizeof(*h) || h->size < sizeof(*h) || h->size > r->len - at ||
 		    h->size % 8) {
 			/* Where the next one starts is unknown. */
-			for (; i < count; i++, failed++)
-				status[i] = P4N_BAD_RECORD;
+			for (; i < r->count; i++, failed++)
+				r->status[i] = P4N_BAD_RECORD;
 			return failed;
 		}
-		status[i] = (int32_t)run(b, h, &handles[i]);
 		at += h->size;
-		if (status[i] != P4N_OK) {
+		if (!in_pass(b, h, pass))
+			continue;
+		r->handles[i] = 0;
+		r->status[i] = (int32_t)run(b, h, &r->handles[i]);
+		if (r->status[i] != P4N_OK) {
 			failed++;
-			if (stop)
+			if (r->mode != MODE_CONTINUE)
 				break;
 		}
 	}
 	return failed;
+}
+
+static uint32_t run_atomic(struct batch *b, const struct request *r)
+{
+	uint32_t failed;
+
+	memset(r->status, 0, r->count * sizeof(*r->status));
+	failed = run_pass(b, r, PASS_UNSEEN);
+	p4n_domain_pause(b->inst->domain);
+	return failed ? failed : run_pass(b, r, PASS_SEEN);
 }
 
 static void abort_all(int32_t *status, uint32_t count, uint32_t bad)
@@ -323,11 +355,25 @@ static uint32_t first_failure(const int32_t *status, uint32_t count)
 	return i;
 }
 
+static void finish(struct batch *b, const struct request *r, uint32_t failed)
+{
+	if (failed && b->changes) {
+		undo(b);
+		abort_all(r->status, r->count, first_failure(r->status, r->count));
+	}
+	keep(b);
+	publish(b->inst);
+	if (r->mode == MODE_ATOMIC)
+		p4n_domain_resume(b->inst->domain);
+	p4n_limbo_flush(&b->inst->limbo);
+}
+
 /* status and handles have `count` places. Returns the number of failed operations; -1 without
  * memory, and then nothing was changed. */
 P4N_EXPORT int64_t p4n_write(struct p4n_instance *inst, const uint8_t *records, size_t len,
 			     uint32_t count, int mode, int32_t *status, uint64_t *handles)
 {
+	const struct request r = {records, len, count, mode, status, handles};
 	struct batch b = {.inst = inst};
 	uint32_t failed;
 
@@ -337,18 +383,8 @@ P4N_EXPORT int64_t p4n_write(struct p4n_instance *inst, const uint8_t *records, 
 			return -1;
 	}
 	pthread_mutex_lock(&inst->lock);
-	if (mode == MODE_ATOMIC)
-		p4n_domain_pause(inst->domain);
-	failed = run_all(&b, records, len, count, mode != MODE_CONTINUE, status, handles);
-	if (failed && b.changes) {
-		undo(&b);
-		abort_all(status, count, first_failure(status, count));
-	}
-	keep(&b);
-	publish(inst);
-	if (mode == MODE_ATOMIC)
-		p4n_domain_resume(inst->domain);
-	p4n_limbo_flush(&inst->limbo);
+	failed = mode == MODE_ATOMIC ? run_atomic(&b, &r) : run_pass(&b, &r, PASS_ALL);
+	finish(&b, &r, failed);
 	pthread_mutex_unlock(&inst->lock);
 	free(b.changes);
 	return failed;
