@@ -117,6 +117,10 @@ class Client:
         self._installed = wanted
         return len(difference)
 
+    def adopt(self, program: NicProgram) -> None:
+        """Note that the NIC holds ``program``, written by other means."""
+        self._installed = index(self.encoder.program(program))
+
     def insert(self, entries: Iterable[Entry]) -> None:
         self._each(p4r.Update.INSERT, entries)
 
