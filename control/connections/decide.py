@@ -53,6 +53,16 @@ class Related:
     flow: Flow
 
 
+@dataclass(frozen=True, slots=True)
+class SharedAddress:
+    """An outside address that VMs share: where it lives, its ports, and the space it is in."""
+
+    address: str
+    nic: str
+    ports: str
+    zone: int
+
+
 Decision = Connection | Related | Refusal
 
 
@@ -71,7 +81,7 @@ class Decider:
     ) -> None:
         self.state = state
         self._unhealthy = unhealthy
-        self._pools = pools
+        self.pools = pools
         everyone = list(placements)
         self._views = {nic.name: View(state, nic.name, everyone) for nic in state.nics}
         self.places: Places = _places(everyone)
@@ -88,6 +98,8 @@ class Decider:
             for g in guests
             if any(not is_v6(a) for a in g.vm.ips)
         }
+        self._tenant_of = {g.vm.name: view.tenant(g.network) for g in guests}
+        self._shared = self._make_shared()
         self._stateful = {g.vm.name for g in guests if g.stateful}
         self._judges = self._make_judges()
         self._services = {
@@ -109,6 +121,19 @@ class Decider:
             for vm, rules in rule_sets(view).items():
                 found[vm] = shared.setdefault(rules.digest, Judge(rules))
         return found
+
+    def _make_shared(self) -> dict[int, SharedAddress]:
+        """Shared outside addresses by number."""
+        return {
+            ip_number(snat.address): SharedAddress(
+                snat.address,
+                snat.nic,
+                snat.ports,
+                self.state.tenant_id(self._network_tenant(router.outside)),
+            )
+            for router in self.state.routers
+            for snat in router.snat
+        }
 
     def _make_floating(self) -> dict[tuple[int, int], tuple[int, int]]:
         """Outside network and address to the VM's tenant and own address."""
@@ -158,6 +183,26 @@ class Decider:
             flow = flow._replace(dst=own)
         return punt.nic, zone, flow
 
+    def vm_at(self, nic: str, port: int) -> str | None:
+        """The VM behind a NIC's port."""
+        return self._at.get((nic, port))
+
+    def vm_with(self, tenant: int, address: int) -> str | None:
+        """The VM with an address in an address space."""
+        return self._by_address.get((tenant, address))
+
+    def tenant_of(self, vm: str) -> int:
+        """The address space of a VM."""
+        return self._tenant_of.get(vm, 0)
+
+    def stateful(self, vms: set[str | None]) -> frozenset[str]:
+        """Those of some VMs whose rules are stateful."""
+        return frozenset(self._stateful & vms)
+
+    def shared_address(self, number: int) -> SharedAddress | None:
+        """The shared outside address of that number, if it is one."""
+        return self._shared.get(number)
+
     def allows(self, vm: str, direction: str, flow: Flow) -> bool:
         """Whether a VM's rules allow a flow."""
         judge = self._judges.get(vm)
@@ -177,7 +222,7 @@ class Decider:
                 return Refusal.POLICY
             vm_b = None  # its own NIC drops and counts it
         connection = Connection(flow, flow, vm_a, vm_b, tenant, tenant, punt.nic)
-        connection.tracks = frozenset(self._stateful & {vm_a, vm_b})
+        connection.tracks = self.stateful({vm_a, vm_b})
         return self._paid(punt, connection)
 
     def _balance(self, punt: Punt, tenant: int, flow: Flow, vm_a: str | None) -> Decision:
@@ -203,7 +248,7 @@ class Decider:
         shared = next((s for s in router.snat if s.nic == punt.nic), None)
         if shared is None:
             return Refusal.NO_ADDRESS
-        pool = self._pools.setdefault(shared.address, PortPool(*port_range(shared.ports)))
+        pool = self.pools.setdefault(shared.address, PortPool(*port_range(shared.ports)))
         port = pool.take(flow.protocol)
         if port is None:
             return Refusal.NO_PORT

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from control.connections.adopt import adopt
 from control.connections.choice import PortPool
 from control.connections.decide import Decider, Decision, Punt, Refusal, Related
 from control.connections.flow import FIN, RST, TCP, Flow, parse, rewrite
@@ -297,6 +298,22 @@ class ConnectionManager:
             await self._write(nic, changes)
 
     # change of rules, NICs and places
+
+    async def adopt(self, nic: str, held: dict[EntryKey, Entry]) -> int:
+        """Take over the connections that a NIC holds; what belongs to none is removed.
+
+        Returns how many connections were recognised that were not known yet.
+        """
+        async with self._lock:
+            known = {(c.before, c.after): c for c in self._by_entry.values()}
+            found = adopt(self._decider(), held, known)
+            for connection in known.values():
+                for key in connection.installed:
+                    self._by_entry[key] = connection
+            for connection in found.connections:
+                self._paid[connection.payer] += 1
+            await self._write(nic, [("delete", entry) for entry in found.strangers.values()])
+            return len(found.connections)
 
     async def recheck(self) -> int:
         """End the connections that the present rules deny; returns how many."""

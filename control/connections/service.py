@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import finsy
 from finsy.proto import p4r
@@ -14,6 +14,7 @@ from control.connections.choice import PortPool
 from control.connections.decide import Decider, Punt
 from control.connections.flow import Flow
 from control.connections.manager import Change, ConnectionManager
+from control.connections.record import EntryKey
 from control.fabric import Fabric
 from control.nic import Nic
 from control.policy.entries import Entry
@@ -21,6 +22,7 @@ from control.policy.reasons import PuntReason
 
 DIGEST = "closing_connection_t"
 DIGEST_FIELDS = ("zone", "src", "dst", "src_port", "dst_port", "flags")
+TABLES = {"connection_v4_table": 4, "connection_v6_table": 6}
 FLOW_FIELDS = ("src", "dst", "protocol", "src_port", "dst_port")
 REASONS = (
     PuntReason.NEW_CONNECTION,
@@ -67,7 +69,7 @@ class ConnectionService:
         if nic.name in self._served:
             await self.manager.restore(nic.name)
         else:
-            await self._forget_strangers(nic)
+            await self._adopt(nic)
         self._served.add(nic.name)
         for notices in (self._take_digests(nic), self._take_idle(nic)):
             task = asyncio.create_task(notices, name=f"connections {nic.name}")
@@ -87,20 +89,20 @@ class ConnectionService:
             self._handlers.enter_context(self._fabric.on_packet(reason, self._on_packet))
         self.manager.start()
 
-    async def _forget_strangers(self, nic: Nic) -> None:
-        """Remove connections of an earlier controller: their next packets bring them back."""
-        changes: list[p4r.Update] = []
-        for table in ("connection_v4_table", "connection_v6_table"):
-            if table not in nic.encoder.table_ids:
-                continue
+    async def _adopt(self, nic: Nic) -> None:
+        """Take over what an earlier controller has left in the NIC."""
+        held: dict[EntryKey, Entry] = {}
+        for table, version in TABLES.items():
             query = p4r.Entity()
             query.table_entry.table_id = nic.encoder.table_ids[table]
             for entity in await nic.read([query]):
-                update = p4r.Update(type=p4r.Update.DELETE)
-                update.entity.table_entry.table_id = entity.table_entry.table_id
-                update.entity.table_entry.match.extend(entity.table_entry.match)
-                changes.append(update)
-        await nic.write_each(changes)
+                entry = nic.encoder.decode(entity.table_entry)
+                match = cast(dict[str, int], dict(entry.match))
+                flow = Flow(version, *(match[name] for name in FLOW_FIELDS))
+                held[nic.name, match["zone"], flow] = entry
+        if held:
+            count = await self.manager.adopt(nic.name, held)
+            self._fabric.bus.emit("policy", nic.name, f"{count} connections taken over")
 
     async def _on_packet(self, nic: str, packet: finsy.P4PacketIn) -> None:
         self.manager.offer(
@@ -122,7 +124,7 @@ class ConnectionService:
     async def _take_idle(self, nic: Nic) -> None:
         async for entry in nic.idle_timeouts():
             match: Any = entry.match
-            version = 6 if "v6" in entry.table_id else 4
+            version = TABLES[entry.table_id]
             flow = Flow(version, *(int(match[name]) for name in FLOW_FIELDS))
             await self.manager.idle((nic.name, int(match["zone"]), flow))
 

@@ -473,3 +473,68 @@ def test_full_table_translates_in_software(nic: Any) -> None:
     ((port, frame),) = one.first(vf(0), _out(1, UDP(sport=7777, dport=53) / b"odd"))
     packet = _checked(frame)
     assert (port, packet[IP].src) == (UPLINK, "192.0.2.1")
+
+
+# restarts
+
+
+def _restarted(one: Stateful) -> ConnectionManager:
+    """Another controller's manager, which has found what nic1 holds."""
+    again = Decider(one.decider.state, placements_of(one.decider.state), {})
+    manager = ConnectionManager(one.board, lambda: again, again.pools)
+    held = {key: e for c in set(one.manager._by_entry.values()) for key, e in c.installed.items()}
+    here = {key: entry for key, entry in held.items() if key[0] == "nic1"}
+    there = {key: entry for key, entry in held.items() if key[0] == "nic2"}
+    asyncio.run(manager.adopt("nic1", here))
+    asyncio.run(manager.adopt("nic2", there))
+    return manager
+
+
+def _same(one: ConnectionManager, other: ConnectionManager) -> bool:
+    return {key: e.params for key, e in _entries(one)} == {
+        key: e.params for key, e in _entries(other)
+    }
+
+
+def _entries(manager: ConnectionManager) -> list[tuple[Any, Entry]]:
+    found = set(manager._by_entry.values())
+    return [item for connection in found for item in connection.installed.items()]
+
+
+def test_a_restarted_controller_takes_connections_over(nic: Any) -> None:
+    one = nic(_web())
+    one.first(vf(0), tcp(1, 2))
+    one.first(vf(1), udp(2, 4, sport=3333, dport=53))
+    again = _restarted(one)
+    assert len(again) == 2
+    assert _same(again, one.manager)
+    assert again.count("vm1") + again.count("vm2") == 2
+
+
+def test_translations_are_taken_over_with_their_ports(nic: Any) -> None:
+    one = nic(_natted())
+    one.first(vf(0), _out(1, UDP(sport=7777, dport=53)))
+    again = _restarted(one)
+    assert _same(again, one.manager)
+    (connection,) = set(again._by_entry.values())
+    assert connection.nat_port == ("192.0.2.1", 17, 20000)
+    assert again._pools["192.0.2.1"].take(17) == 20001
+
+
+def test_balanced_connections_are_taken_over_from_both_nics(nic: Any) -> None:
+    one = nic(_balanced(members=[{"vm": "vm4", "port": 8080}]))
+    one.first(vf(0), _to_vip(3000))
+    again = _restarted(one)
+    assert len(again) == 1
+    assert _same(again, one.manager)
+
+
+def test_what_belongs_to_nobody_is_removed(nic: Any) -> None:
+    one = nic(_web())
+    one.first(vf(0), tcp(1, 2))
+    (connection,) = set(one.manager._by_entry.values())
+    (lonely, entry), *_ = connection.installed.items()
+    manager = ConnectionManager(one.board, lambda: one.decider, {})
+    asyncio.run(manager.adopt("nic1", {lonely: entry}))
+    assert len(manager) == 0
+    del connection.installed[lonely], one.manager._by_entry[lonely]
