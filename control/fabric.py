@@ -87,6 +87,7 @@ class Fabric:
         self._tags: dict[str, Mapping[str, int]] = {}
         self._entries: dict[str, int] = {}
         self._programs: dict[str, NicProgram] = {}
+        self._uplinks: dict[str, frozenset[int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._handlers: dict[int, list[PacketHandler]] = {}
         self.companions: list[Companion] = []
@@ -241,7 +242,9 @@ class Fabric:
         everyone = [place for places in placements.values() for place in places]
         tags = self._tags.get(nic.name)
         try:
-            program = self._compiler(self.state, nic.name, everyone, tags=tags)
+            program = self._compiler(
+                self.state, nic.name, everyone, uplinks_up=self.uplinks(nic.name), tags=tags
+            )
         except ValueError as error:
             raise ControlError(str(error)) from None
         missing = lacking(program, nic.encoder.table_sizes, self._programs.get(nic.name))
@@ -285,6 +288,21 @@ class Fabric:
         """The entries that policy last made for a NIC, with their notes."""
         program = self._programs.get(nic)
         return () if program is None else program.entries
+
+    def uplinks(self, nic: str) -> frozenset[int]:
+        """Uplink ports of a NIC whose link is up; all of them until somebody says otherwise."""
+        ports = frozenset(range(PORT_UPLINK, PORT_UPLINK + self.state.nic(nic).uplinks))
+        return self._uplinks.get(nic, ports)
+
+    async def set_uplinks(self, nic: str, ports: frozenset[int]) -> None:
+        """Note which uplinks of a NIC have link: traffic leaves a dead one with one write."""
+        if ports == self.uplinks(nic):
+            return
+        names = ", ".join(map(str, sorted(ports))) or "none"
+        self.bus.emit("nic", nic, f"uplinks with link: {names}")
+        async with self.lock:
+            self._uplinks[nic] = ports
+            await self.program([nic])
 
     def status(self) -> list[NicStatus]:
         """Every NIC, in the state's order."""
