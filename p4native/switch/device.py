@@ -266,11 +266,12 @@ class Device:
 
     def _pop(self, function: object, timeout: float, limit: int) -> list[tuple[int, bytes]]:
         with self._using(device=True):
-            if self._device is None:
+            handle = self._device
+            if handle is None:
                 return []
             buffer = self._buffer()
             size = function(  # type: ignore[operator]
-                self._device, time.monotonic_ns() + int(timeout * 1e9), buffer, _FRAMES_BYTES,
+                handle, time.monotonic_ns() + int(timeout * 1e9), buffer, _FRAMES_BYTES,
                 limit,
             )  # fmt: skip
         raw, at, frames = memoryview(buffer)[:size], 0, []

@@ -7,29 +7,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
-from p4native.compiler import compile_program
 from p4native.switch.device import Device, SwitchError
 from p4native.switch.records import Op, Status, pack_op
 from tests.engine.net import Host, Net, ip, network, wait_until
+from tests.engine.programs import program
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets and namespaces need root")
 
 HERE = Path(__file__).parent
 TRAFFIC = str(HERE / "traffic.py")
 ARP = "0806"
-
-
-@lru_cache
-def program(name: str) -> bytes:
-    import json
-
-    folder = HERE.parent.parent / "bench" / "switch" if name == "l2_acl" else HERE / "programs"
-    return json.dumps(compile_program(folder / f"{name}.p4").json).encode()
 
 
 @contextmanager
