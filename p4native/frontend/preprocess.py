@@ -43,6 +43,11 @@ class _Condition:
     seen_else: bool = False
 
 
+def is_system_file(name: str) -> bool:
+    """Whether a file belongs to the standard includes rather than to the user's program."""
+    return name.startswith(str(STANDARD_INCLUDE))
+
+
 class Preprocessor:
     """Preprocesses one program; `output` is its text."""
 

@@ -14,6 +14,7 @@ from p4native.frontend.check.context import Context
 from p4native.frontend.check.infer import fresh, infer, settle
 from p4native.frontend.check.typerefs import bindings, mentions, resolve_type
 from p4native.frontend.diagnostics import Loc
+from p4native.frontend.preprocess import is_system_file
 from p4native.frontend.types import (
     DONT_CARE,
     UNKNOWN,
@@ -92,7 +93,9 @@ def _block(ctx: Context, call: ir.ConstructorCall, made: ArchBlockType, args_ok:
     if not args_ok:
         return
     signature = Signature(decl.name, params, decl.type_params, {}, decl.loc)
-    found = _arguments(ctx, call, signature, bindings(made), decl.loc)
+    # The declaration is blamed, as p4c does, unless it is not the user's own.
+    blame = call.loc if is_system_file(decl.loc.file) else decl.loc
+    found = _arguments(ctx, call, signature, bindings(made), blame)
     if found is None:
         return
     given = bindings(made)

@@ -245,8 +245,6 @@ class StatementParser(AnnotationParser):
         kind = self.kinds[self.at]
         if not self.at_type():
             return False
-        if kind == "error":
-            return self.kinds[self.at + 1] != "."
         if kind not in ("ID", ".") and kind not in NAME_KEYWORDS:
             return True
         start = self.at

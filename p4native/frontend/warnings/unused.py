@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from p4native.frontend import ir
 from p4native.frontend.diagnostics import Reporter
-from p4native.frontend.preprocess import STANDARD_INCLUDE
+from p4native.frontend.preprocess import is_system_file
 from p4native.frontend.visitor import walk
 
-_SYSTEM = str(STANDARD_INCLUDE)
 _TYPES = (
     ir.TypedefDecl,
     ir.NewTypeDecl,
@@ -48,7 +47,7 @@ def used_declarations(program: ir.Program) -> set[ir.Decl]:
 
 
 def _exempt(decl: ir.Decl) -> bool:
-    if decl.loc.file.startswith(_SYSTEM) or decl.name.startswith("__"):
+    if is_system_file(decl.loc.file) or decl.name.startswith("__"):
         return True
     if "unused" in ir.no_warn(decl.annotations):
         return True
