@@ -19,6 +19,18 @@ _BINARY = frozenset(
 _UNARY = frozenset(
     ["not", "~", "d2b", "b2d", "valid", "valid_union", "last_stack_index", "size_stack", "+", "-"]
 )
+# Parameters of each primitive; unknown primitives are refused where code is generated.
+ARITY = {
+    "assign": 2, "assign_VL": 2, "modify_field": 2, "add_to_field": 2, "subtract_from_field": 2,
+    "add": 3, "subtract": 3, "bit_xor": 3, "bit_or": 3, "bit_and": 3, "shift_left": 3,
+    "shift_right": 3, "add_header": 1, "add_header_fast": 1, "remove_header": 1, "copy_header": 2,
+    "assign_header": 2, "assign_union": 2, "assign_header_stack": 2, "assign_union_stack": 2,
+    "push": 2, "pop": 2, "drop": 0, "mark_to_drop": 1, "generate_digest": 2,
+    "clone_ingress_pkt_to_egress": 2, "clone_egress_pkt_to_egress": 2, "resubmit": 1,
+    "recirculate": 1, "modify_field_with_hash_based_offset": 4, "modify_field_rng_uniform": 3,
+    "execute_meter": 3, "count": 2, "register_read": 3, "register_write": 3, "truncate": 1,
+    "exit": 0, "no_op": 0, "log_msg": 2, "assert": 1, "assume": 1, "_jump": 1, "_jump_if_zero": 2,
+}  # fmt: skip
 _NAMED = {
     "calculation": "calculations",
     "meter_array": "meter_arrays",
@@ -102,6 +114,13 @@ class Names:
             raise node.error(f"unknown header id {node.int()}")
         return header
 
+    def packet_header_by_id(self, node: Node) -> m.Header:
+        """The header instance with this id, which must not be metadata."""
+        header = self.header_by_id(node)
+        if header.metadata:
+            raise node.error(f"'{header.name}' is metadata, expected a header")
+        return header
+
     def union_by_id(self, node: Node) -> m.Union:
         """The header union with this id."""
         union = self._unions_by_id.get(node.int())
@@ -155,6 +174,11 @@ class ExpressionReader:
     def call(self, node: Node, params: int) -> m.Call:
         """A primitive call inside an action of `params` runtime parameters."""
         args = tuple(self.argument(a, params) for a in node["parameters"])
+        expected = ARITY.get(node["op"].str(), len(args))
+        if len(args) != expected:
+            raise node["parameters"].error(
+                f"{len(args)} parameters for '{node['op'].str()}', expected {expected}"
+            )
         info = node.get("source_info")
         fragment = info.get("source_fragment") if info is not None else None
         return m.Call(node["op"].str(), args, "" if fragment is None else str(fragment.value))
@@ -164,7 +188,7 @@ class ExpressionReader:
         kind = node["type"].str()
         value = node["value"]
         if kind == "runtime_data":
-            index = value.int()
+            index = value.uint()
             if index >= params:
                 raise value.error(f"parameter {index} of an action with {params} parameters")
             return m.Local(index)
@@ -185,7 +209,10 @@ class ExpressionReader:
         kind = node["type"].choice("regular", "stack", "union_stack")
         value = node["value"]
         if kind == "regular":
-            return m.HeaderRef(self.names.header(value)), 0
+            header = self.names.header(value)
+            if header.metadata:
+                raise value.error(f"'{header.name}' is metadata, expected a header")
+            return m.HeaderRef(header), 0
         if kind == "stack":
             return m.StackRef(self.names.stack(value)), 0
         stack = self.names.union_stack(value.index(0))
@@ -197,7 +224,7 @@ class ExpressionReader:
         if kind == "payload":
             return m.CalcInput(kind)
         if kind == "hexstr":
-            return m.CalcInput(kind, m.Const(node["value"].hex()), node["bitwidth"].int())
+            return m.CalcInput(kind, m.Const(node["value"].hex()), node["bitwidth"].width())
         return m.CalcInput(kind, self.expression(node))
 
     def expression(self, node: Node) -> m.Expr:
@@ -206,7 +233,7 @@ class ExpressionReader:
         if kind == "expression":
             return self._operation(node["value"])
         if kind == "local":
-            return m.Local(node["value"].int())
+            return m.Local(node["value"].uint())
         return self._leaf(kind, node["value"], node)
 
     def _leaf(self, kind: str, value: Node, node: Node) -> m.Expr:
@@ -231,7 +258,7 @@ class ExpressionReader:
             case "union_stack_field":
                 return self._union_stack_field(value)
             case "lookahead":
-                return m.LookAhead(value.index(0).int(), value.index(1).int())
+                return m.LookAhead(value.index(0).uint(), value.index(1).width())
             case "register":
                 return m.RegisterRef(
                     names.register(value.index(0)), self.expression(value.index(1))
@@ -270,11 +297,11 @@ class ExpressionReader:
         return stack.members.index(node.str())
 
     def _operation(self, node: Node) -> m.Expr:
-        if "type" in node.value:
+        if node.has("type"):
             return self.expression(node)
         op = node["op"].str()
         if op in ("access_field", "access_union_header"):
-            return m.Op(op, self.expression(node["left"]), None, index=node["right"].int())
+            return m.Op(op, self.expression(node["left"]), None, index=node["right"].uint())
         if op in ("dereference_header_stack", "dereference_union_stack", "?"):
             cond = self.expression(node["cond"]) if op == "?" else None
             return m.Op(op, self.expression(node["left"]), self.expression(node["right"]), cond)

@@ -6,6 +6,9 @@ import builtins
 from collections.abc import Iterator
 from typing import Any
 
+# Twice what p4c allows; expressions are limited likewise.
+MAX_WIDTH = 4096
+
 
 class BmvJsonError(ValueError):
     """The JSON is not a valid BMv2 program; `path` is where, as `$.tables[2].key`."""
@@ -75,11 +78,33 @@ class Node:
         """The text here, None for null."""
         return None if self.value is None else Node.str(self)
 
+    def has(self, key: builtins.str) -> builtins.bool:
+        """Whether the object has this member, null or not."""
+        if not isinstance(self.value, dict):
+            raise self.error(f"expected an object, got {type(self.value).__name__}")
+        return key in self.value
+
     def int(self) -> builtins.int:
-        """The integer here."""
+        """The integer here, of at most 32 bits."""
         if not isinstance(self.value, builtins.int) or isinstance(self.value, builtins.bool):
             raise self.error(f"expected an integer, got {self.value!r}")
+        if not -(1 << 31) <= self.value < 1 << 32:
+            raise self.error(f"{self.value} does not fit 32 bits")
         return self.value
+
+    def uint(self) -> builtins.int:
+        """The integer here: an id, a size, a position."""
+        value = self.int()
+        if value < 0:
+            raise self.error(f"{value} is negative, expected 0 or more")
+        return value
+
+    def width(self) -> builtins.int:
+        """A width in bits, 0 to MAX_WIDTH."""
+        value = self.int()
+        if not 0 <= value <= MAX_WIDTH:
+            raise self.error(f"{value} bits wide, expected 0 to {MAX_WIDTH}")
+        return value
 
     def bool(self) -> builtins.bool:
         """The boolean here; p4c writes 0 for false in some header types."""
@@ -94,6 +119,13 @@ class Node:
             return int(text, 16)
         except ValueError:
             raise self.error(f"expected a hex string, got {text!r}") from None
+
+    def uhex(self) -> builtins.int:
+        """The value of a hex string without a sign."""
+        value = self.hex()
+        if value < 0:
+            raise self.error(f"{self.value} is negative")
+        return value
 
     def choice(self, *options: builtins.str) -> builtins.str:
         """The text here, which must be one of `options`."""

@@ -21,7 +21,7 @@ def read_pipeline(
     reader = _TableReader(exprs, actions, {p.name for p in local})
     pipeline = m.Pipeline(
         name=node["name"].str(),
-        id=node["id"].int(),
+        id=node["id"].uint(),
         init=node["init_table"].optional_str(),
         tables=tuple(reader.table(t) for t in node["tables"]),
         conditionals=tuple(_conditional(c, exprs) for c in node["conditionals"]),
@@ -56,8 +56,8 @@ def _profile(node: Node, exprs: ExpressionReader) -> m.ActionProfile:
     selector = node.get("selector")
     return m.ActionProfile(
         node["name"].str(),
-        node["id"].int(),
-        node["max_size"].int(),
+        node["id"].uint(),
+        node["max_size"].uint(),
         None
         if selector is None
         else m.Selector(
@@ -70,7 +70,7 @@ def _conditional(node: Node, exprs: ExpressionReader) -> m.Conditional:
     true_next, false_next = node.get("true_next"), node.get("false_next")
     return m.Conditional(
         node["name"].str(),
-        node["id"].int(),
+        node["id"].uint(),
         exprs.expression(node["expression"]),
         None if true_next is None else true_next.str(),
         None if false_next is None else false_next.str(),
@@ -86,13 +86,13 @@ def _source(node: Node) -> str:
 
 
 def _direct_call(node: Node, actions: dict[int, m.Action]) -> m.DirectCall:
-    action_id = node["action_id"].int()
+    action_id = node["action_id"].uint()
     if action_id not in actions:
         raise node["action_id"].error(f"unknown action id {action_id}")
     if actions[action_id].params:
         raise node.error(f"action '{actions[action_id].name}' needs arguments")
     return m.DirectCall(
-        node["name"].str(), node["id"].int(), action_id, node["next_node"].optional_str()
+        node["name"].str(), node["id"].uint(), action_id, node["next_node"].optional_str()
     )
 
 
@@ -112,22 +112,21 @@ class _TableReader:
         action_ids = self._action_ids(node)
         next_tables = node["next_tables"]
         hit, miss = next_tables.get("__HIT__"), next_tables.get("__MISS__")
-        by_hit = "__HIT__" in next_tables.value
-        by_miss = "__MISS__" in next_tables.value
+        by_hit, by_miss = next_tables.has("__HIT__"), next_tables.has("__MISS__")
         default = node.get("default_entry")
         entries = node.get("entries")
         base_next = node.get("base_default_next")
         meter = node.get("direct_meters")
         return m.Table(
             name=node["name"].str(),
-            id=node["id"].int(),
+            id=node["id"].uint(),
             match_type=node["match_type"].choice("exact", "lpm", "ternary", "range"),
             impl=impl,
             profile=self._profile(node) if impl != "simple" else None,
             max_size=self._size(node, entries),
             with_counters=self._flag(node, "with_counters"),
             support_timeout=self._flag(node, "support_timeout"),
-            direct_meter=None if meter is None else meter.str(),
+            direct_meter=None if meter is None else self.exprs.names.object(meter, "meter_arrays"),
             keys=keys,
             action_ids=action_ids,
             next_by_action=self._next_by_action(next_tables, action_ids, by_hit or by_miss),
@@ -152,7 +151,7 @@ class _TableReader:
     def _size(node: Node, entries: Node | None) -> int:
         if entries is not None:
             return len(entries)
-        return node["max_size"].int()
+        return node["max_size"].uint()
 
     def _profile(self, node: Node) -> str:
         name = node.get("action_profile")
@@ -199,7 +198,7 @@ class _TableReader:
         label = f"{ref.header.name}.{ref.field.name}" if name is None else name.str()
         if ref.field.varbit:
             raise target.error("a variable-length field cannot be matched on")
-        return m.Key(label, kind, ref, ref.field.width, None if mask is None else mask.hex())
+        return m.Key(label, kind, ref, ref.field.width, None if mask is None else mask.uhex())
 
     def _computed_key(self, node: Node, kind: m.MatchKind, target: Node) -> m.Key:
         """A key that p4c leaves as an expression: a field of a stack element picked at run time."""
@@ -211,7 +210,7 @@ class _TableReader:
         return m.Key(node["name"].str(), kind, e, width)
 
     def _call(self, action: Node, data: Node) -> m.ActionCall:
-        action_id = action.int()
+        action_id = action.uint()
         if action_id not in self.actions:
             raise action.error(f"unknown action id {action_id}")
         expected = len(self.actions[action_id].params)
@@ -246,9 +245,9 @@ def _entry_key(node: Node, key: m.Key) -> m.EntryKey:
         case m.MatchKind.VALID:
             return m.EntryKey(kind, int(node["key"].bool()))
         case m.MatchKind.LPM:
-            return m.EntryKey(kind, node["key"].hex(), prefix_len=node["prefix_length"].int())
+            return m.EntryKey(kind, node["key"].uhex(), prefix_len=node["prefix_length"].uint())
         case m.MatchKind.TERNARY | m.MatchKind.OPTIONAL:
-            return m.EntryKey(kind, node["key"].hex(), node["mask"].hex())
+            return m.EntryKey(kind, node["key"].uhex(), node["mask"].uhex())
         case m.MatchKind.RANGE:
-            return m.EntryKey(kind, node["start"].hex(), node["end"].hex())
-    return m.EntryKey(kind, node["key"].hex())
+            return m.EntryKey(kind, node["start"].uhex(), node["end"].uhex())
+    return m.EntryKey(kind, node["key"].uhex())

@@ -46,6 +46,9 @@ def _read(root: Node, name: str) -> m.Program:
         read_pipeline(n, exprs, {a.id: a for a in actions}, profiles)
         for n in root.items("pipelines")
     )
+    counters = tuple(_counter(n) for n in root.items("counter_arrays"))
+    meters = tuple(_meter(n, exprs) for n in root.items("meter_arrays"))
+    _check_bindings(root, pipelines)
     return m.Program(
         name=name,
         header_types=tuple(names.types.values()),
@@ -58,8 +61,8 @@ def _read(root: Node, name: str) -> m.Program:
         parsers=tuple(_parser(n, exprs) for n in root.items("parsers")),
         value_sets=tuple(_value_set(n) for n in root.items("parse_vsets")),
         deparsers=tuple(_deparser(n, exprs) for n in root.items("deparsers")),
-        meters=tuple(_meter(n, exprs) for n in root.items("meter_arrays")),
-        counters=tuple(_counter(n) for n in root.items("counter_arrays")),
+        meters=meters,
+        counters=counters,
         registers=tuple(names.registers.values()),
         calculations=calculations,
         learn_lists=tuple(_field_list(n, exprs) for n in root.items("learn_lists")),
@@ -70,6 +73,16 @@ def _read(root: Node, name: str) -> m.Program:
         checksums=tuple(_checksum(n, exprs) for n in root.items("checksums")),
         aliases=_aliases(root, exprs),
     )
+
+
+def _check_bindings(root: Node, pipelines: tuple[m.Pipeline, ...]) -> None:
+    """Direct counters and meters belong to tables that exist."""
+    tables = {t.name for p in pipelines for t in p.tables}
+    for kind in ("counter_arrays", "meter_arrays"):
+        for node in root.items(kind):
+            direct = node.get("is_direct")
+            if direct is not None and direct.bool() and node["binding"].str() not in tables:
+                raise node["binding"].error(f"unknown table '{node['binding'].str()}'")
 
 
 def _check_version(root: Node) -> None:
@@ -106,9 +119,9 @@ def _read_header_types(root: Node, names: Names) -> None:
             node,
             m.HeaderType(
                 name=node["name"].str(),
-                id=node["id"].int(),
+                id=node["id"].uint(),
                 fields=fields,
-                max_length=None if max_length is None else max_length.int(),
+                max_length=None if max_length is None else max_length.uint(),
                 length_exp=None
                 if length_exp is None
                 else ExpressionReader(names).expression(length_exp),
@@ -122,9 +135,7 @@ def _field(node: Node) -> m.Field:
     signed, saturating = (*flags, False, False)[:2]
     if width.value == "*":
         return m.Field(node.index(0).str(), 0, signed, saturating, varbit=True)
-    bits = width.int()
-    if bits < 0:
-        raise width.error(f"field width {bits}, expected 0 or more bits")
+    bits = width.width()
     return m.Field(node.index(0).str(), bits, signed, saturating)
 
 
@@ -134,11 +145,13 @@ def _read_instances(root: Node, names: Names) -> None:
         metadata = node["metadata"].bool()
         if not metadata and htype.fixed_bits % 8:
             raise node.error(f"header of {htype.fixed_bits} bits, expected a multiple of 8")
-        names.add_header(node, m.Header(node["name"].str(), node["id"].int(), htype, metadata))
+        names.add_header(node, m.Header(node["name"].str(), node["id"].uint(), htype, metadata))
     for node in root.items("header_stacks"):
         htype = names.type(node["header_type"])
-        elements = tuple(names.header_by_id(i) for i in node["header_ids"])
-        names.add_stack(node, m.Stack(node["name"].str(), node["id"].int(), htype, elements))
+        elements = tuple(names.packet_header_by_id(i) for i in node["header_ids"])
+        if not elements:
+            raise node["header_ids"].error("a stack without elements")
+        names.add_stack(node, m.Stack(node["name"].str(), node["id"].uint(), htype, elements))
     _read_unions(root, names)
 
 
@@ -151,18 +164,22 @@ def _read_unions(root: Node, names: Names) -> None:
         type_name = node["union_type"].str()
         if type_name not in members:
             raise node["union_type"].error(f"unknown header union type '{type_name}'")
-        headers = tuple(names.header_by_id(i) for i in node["header_ids"])
+        headers = tuple(names.packet_header_by_id(i) for i in node["header_ids"])
+        if len(headers) != len(members[type_name]):
+            raise node["header_ids"].error(f"expected {len(members[type_name])} members")
         names.add_union(
             node,
-            m.Union(node["name"].str(), node["id"].int(), type_name, members[type_name], headers),
+            m.Union(node["name"].str(), node["id"].uint(), type_name, members[type_name], headers),
         )
     for node in root.items("header_union_stacks"):
         type_name = node["union_type"].str()
         unions = tuple(names.union_by_id(i) for i in node["header_union_ids"])
+        if not unions or any(u.type_name != type_name for u in unions):
+            raise node["header_union_ids"].error(f"expected one or more unions of '{type_name}'")
         names.add_union_stack(
             node,
             m.UnionStack(
-                node["name"].str(), node["id"].int(), type_name, members.get(type_name, ()), unions
+                node["name"].str(), node["id"].uint(), type_name, members.get(type_name, ()), unions
             ),
         )
 
@@ -172,7 +189,7 @@ def _read_stateful(root: Node, names: Names) -> None:
         names.add_register(
             node,
             m.Register(
-                node["name"].str(), node["id"].int(), node["size"].int(), node["bitwidth"].int()
+                node["name"].str(), node["id"].uint(), node["size"].uint(), node["bitwidth"].width()
             ),
         )
     for kind in ("meter_arrays", "counter_arrays", "calculations", "extern_instances"):
@@ -186,9 +203,9 @@ def _value_set(node: Node) -> m.ValueSet:
     size = node.get("max_size")
     return m.ValueSet(
         node["name"].str(),
-        node["id"].int(),
-        node["compressed_bitwidth"].int(),
-        0 if size is None else size.int(),
+        node["id"].uint(),
+        node["compressed_bitwidth"].width(),
+        0 if size is None else size.uint(),
     )
 
 
@@ -197,7 +214,7 @@ def _counter(node: Node) -> m.Counter:
     binding = node["binding"].str() if direct is not None and direct.bool() else None
     size = node.get("size")
     return m.Counter(
-        node["name"].str(), node["id"].int(), 0 if size is None else size.int(), binding
+        node["name"].str(), node["id"].uint(), 0 if size is None else size.uint(), binding
     )
 
 
@@ -208,9 +225,9 @@ def _meter(node: Node, exprs: ExpressionReader) -> m.Meter:
     size = node.get("size")
     return m.Meter(
         name=node["name"].str(),
-        id=node["id"].int(),
-        size=0 if size is None else size.int(),
-        rate_count=node["rate_count"].int(),
+        id=node["id"].uint(),
+        size=0 if size is None else size.uint(),
+        rate_count=node["rate_count"].uint(),
         counts_bytes=kind == "bytes",
         binding=node["binding"].str() if is_direct else None,
         target=exprs.field(node["result_target"]) if is_direct else None,
@@ -219,18 +236,18 @@ def _meter(node: Node, exprs: ExpressionReader) -> m.Meter:
 
 def _calculation(node: Node, exprs: ExpressionReader) -> m.Calculation:
     inputs = tuple(exprs.calc_input(i) for i in node["input"])
-    return m.Calculation(node["name"].str(), node["id"].int(), node["algo"].str(), inputs)
+    return m.Calculation(node["name"].str(), node["id"].uint(), node["algo"].str(), inputs)
 
 
 def _field_list(node: Node, exprs: ExpressionReader) -> m.FieldList:
     elements = tuple(exprs.argument(e) for e in node["elements"])
-    return m.FieldList(node["name"].str(), node["id"].int(), elements)
+    return m.FieldList(node["name"].str(), node["id"].uint(), elements)
 
 
 def _action(node: Node, exprs: ExpressionReader) -> m.Action:
-    params = tuple(m.Param(p["name"].str(), p["bitwidth"].int()) for p in node["runtime_data"])
+    params = tuple(m.Param(p["name"].str(), p["bitwidth"].width()) for p in node["runtime_data"])
     calls = tuple(exprs.call(c, len(params)) for c in node["primitives"])
-    return m.Action(node["name"].str(), node["id"].int(), params, calls)
+    return m.Action(node["name"].str(), node["id"].uint(), params, calls)
 
 
 def _checksum(node: Node, exprs: ExpressionReader) -> m.Checksum:
@@ -242,7 +259,7 @@ def _checksum(node: Node, exprs: ExpressionReader) -> m.Checksum:
         raise node["calculation"].error(f"unknown calculation '{calculation}'")
     return m.Checksum(
         name=node["name"].str(),
-        id=node["id"].int(),
+        id=node["id"].uint(),
         target=exprs.field(node["target"]),
         calculation=calculation,
         update=_flag(node, "update"),
@@ -263,7 +280,7 @@ def _aliases(root: Node, exprs: ExpressionReader) -> dict[str, m.FieldRef]:
 def _deparser(node: Node, exprs: ExpressionReader) -> m.Deparser:
     order = tuple(exprs.names.header(h) for h in node["order"])
     calls = tuple(exprs.call(c, 0) for c in node.items("primitives"))
-    return m.Deparser(node["name"].str(), node["id"].int(), order, calls)
+    return m.Deparser(node["name"].str(), node["id"].uint(), order, calls)
 
 
 def _parser(node: Node, exprs: ExpressionReader) -> m.Parser:
@@ -276,14 +293,14 @@ def _parser(node: Node, exprs: ExpressionReader) -> m.Parser:
     init = node["init_state"].optional_str()
     if init is not None and init not in known:
         raise node["init_state"].error(f"unknown parser state '{init}'")
-    return m.Parser(node["name"].str(), node["id"].int(), init, states)
+    return m.Parser(node["name"].str(), node["id"].uint(), init, states)
 
 
 def _state(node: Node, exprs: ExpressionReader) -> m.ParseState:
     ops = tuple(_parser_op(o, exprs) for o in node["parser_ops"])
     key = tuple(exprs.argument(k) for k in node["transition_key"])
     return m.ParseState(
-        node["name"].str(), node["id"].int(), ops, key, tuple(_transitions(node, exprs))
+        node["name"].str(), node["id"].uint(), ops, key, tuple(_transitions(node, exprs))
     )
 
 
@@ -299,8 +316,8 @@ def _transitions(node: Node, exprs: ExpressionReader) -> Iterator[m.Transition]:
         mask = item.get("mask")
         yield m.Transition(
             kind=m.TransitionKind(kind),
-            value=value.hex() if kind == "hexstr" else 0,
-            mask=None if mask is None or kind == "default" else mask.hex(),
+            value=value.uhex() if kind == "hexstr" else 0,
+            mask=None if mask is None or kind == "default" else mask.uhex(),
             value_set=exprs.names.object(value, "parse_vsets") if kind == "parse_vset" else None,
             next_state=item["next_state"].optional_str(),
         )
@@ -311,10 +328,13 @@ def _parser_op(node: Node, exprs: ExpressionReader) -> m.ParserOp:
         "extract", "extract_VL", "set", "verify", "shift", "advance", "primitive"
     )
     params = list(node["parameters"])
+    expected = 2 if op in ("extract_VL", "set", "verify") else 1
+    if len(params) != expected:
+        raise node["parameters"].error(f"{len(params)} parameters for '{op}', expected {expected}")
     if op == "primitive":
         return m.ParserOp(op, call=exprs.call(params[0], 0))
     if op == "shift":
-        return m.ParserOp("advance", (m.Const(params[0].int() * 8),))
+        return m.ParserOp("advance", (m.Const(params[0].uint() * 8),))
     if op in ("extract", "extract_VL"):
         target, member = exprs.extract_target(params[0])
         length = (exprs.argument(params[1]),) if op == "extract_VL" else ()
