@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -13,13 +14,19 @@ from finsy.proto import p4r
 from control.connections.choice import PortPool
 from control.connections.decide import Decider, Punt
 from control.connections.flow import Flow
+from control.connections.health import Health, Probe
 from control.connections.manager import Change, ConnectionManager
 from control.connections.record import EntryKey
+from control.connections.respond import response
+from control.errors import ControlError
 from control.fabric import Fabric
+from control.model.types import is_v6
 from control.nic import Nic
 from control.policy.entries import Entry
-from control.policy.reasons import PuntReason
+from control.policy.reasons import PORT_PF, PuntReason, vf_port
 
+LOG = logging.getLogger(__name__)
+PROBE_TICK_S = 0.1
 DIGEST = "closing_connection_t"
 DIGEST_FIELDS = ("zone", "src", "dst", "src_port", "dst_port", "flags")
 TABLES = {"connection_v4_table": 4, "connection_v6_table": 6}
@@ -45,18 +52,19 @@ class ConnectionService:
         self._pools: dict[str, PortPool] = {}
         self._decider: Decider | None = None
         self._decided_for: tuple[object, object] = (None, None)
-        self.unhealthy: frozenset[str] = frozenset()
+        self._health = Health()
+        self._probing: asyncio.Task[None] | None = None
         self.manager = ConnectionManager(self, self.decider, self._pools)
         self._handlers = contextlib.ExitStack()
         self._served: set[str] = set()
 
     def decider(self) -> Decider:
         """The decider for the present state, placements and health."""
-        present = (self._fabric.state, (dict(self._fabric.placements), self.unhealthy))
+        present = (self._fabric.state, (dict(self._fabric.placements), self._health.unhealthy))
         if self._decider is None or present != self._decided_for:
             everyone = [place for places in self._fabric.placements.values() for place in places]
             state = self._fabric.state
-            self._decider = Decider(state, everyone, self._pools, self.unhealthy)
+            self._decider = Decider(state, everyone, self._pools, self._health.unhealthy)
             self._decided_for = present
         return self._decider
 
@@ -82,12 +90,18 @@ class ConnectionService:
     async def stop(self) -> None:
         """End the tasks; connections stay in the NICs."""
         self._handlers.close()
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
         await self.manager.stop()
 
     def _begin(self) -> None:
         for reason in REASONS:
             self._handlers.enter_context(self._fabric.on_packet(reason, self._on_packet))
+        for reason in (PuntReason.ROUTER, PuntReason.TTL):
+            self._handlers.enter_context(self._fabric.on_packet(reason, self._on_router))
         self.manager.start()
+        self._probing = asyncio.create_task(self._probe_forever(), name="health checks")
 
     async def _adopt(self, nic: Nic) -> None:
         """Take over what an earlier controller has left in the NIC."""
@@ -105,16 +119,49 @@ class ConnectionService:
             self._fabric.bus.emit("policy", nic.name, f"{count} connections taken over")
 
     async def _on_packet(self, nic: str, packet: finsy.P4PacketIn) -> None:
-        self.manager.offer(
-            Punt(
-                nic,
-                int(packet["reason"]),
-                int(packet["ingress_port"]),
-                int(packet["network"]),
-                int(packet["destination_port"]),
-                packet.payload,
-            )
-        )
+        self.manager.offer(_punt(nic, packet))
+
+    # the router's own packets
+
+    async def _on_router(self, nic: str, packet: finsy.P4PacketIn) -> None:
+        """Something for a gateway or service address, or whose time is over."""
+        state = self._fabric.state
+        reset = self._health.answered(state, packet.payload)
+        if reset is not None:
+            await self._send_probe(reset)
+            return
+        punt = _punt(nic, packet)
+        answer = response(punt, self._gateway(punt.network))
+        if answer is not None and punt.in_port >= PORT_PF:
+            where = {"mode": 0, "port": punt.in_port, "network": punt.network}
+            await self._fabric.nic(nic).packet_out(answer, **where)
+
+    def _gateway(self, number: int) -> str | None:
+        for network in self._fabric.state.networks:
+            if network.id == number:
+                gateways = (g.partition("/")[0] for g in network.gateways if not is_v6(g))
+                return next(gateways, None)
+        return None
+
+    async def _probe_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            before = self._health.unhealthy
+            for probe in list(self._health.probes(self._fabric.state, loop.time())):
+                try:
+                    await self._send_probe(probe)
+                except ControlError as error:
+                    LOG.debug("health check of %s: %s", probe.vm, error)
+            for vm in sorted(before ^ self._health.unhealthy):
+                word = "fails" if vm in self._health.unhealthy else "is well again"
+                self._fabric.bus.emit("policy", vm, f"health check {word}")
+            await asyncio.sleep(PROBE_TICK_S)
+
+    async def _send_probe(self, probe: Probe) -> None:
+        for place in self._fabric.placements.get(probe.vm, ()):
+            if place.role == "active":
+                where = {"mode": 0, "port": vf_port(place.vf), "network": probe.network}
+                await self._fabric.nic(place.nic).packet_out(probe.frame, **where)
 
     async def _take_digests(self, nic: Nic) -> None:
         async for records in nic.digests(DIGEST):
@@ -156,3 +203,15 @@ class ConnectionService:
         for entity in await session.read([query]):
             return float(entity.table_entry.time_since_last_hit.elapsed_ns) / 1e9
         return None
+
+
+def _punt(nic: str, packet: finsy.P4PacketIn) -> Punt:
+    """A packet-in with its metadata."""
+    return Punt(
+        nic,
+        int(packet["reason"]),
+        int(packet["ingress_port"]),
+        int(packet["network"]),
+        int(packet["destination_port"]),
+        packet.payload,
+    )

@@ -236,6 +236,9 @@ def _route(tables: Tables, way: Way) -> None:
     if entry is None:
         way.dropped("route", DropReason.NO_ROUTE)
         return
+    if entry.action == "for_router":
+        way.punted("route", PuntReason.ROUTER, entry)
+        return
     hop = dict(entry.params)
     way.network, way.outside = hop["network"], entry.action == "route_outside"
     _change(way, dst_mac=hop["mac"])

@@ -42,6 +42,7 @@ class PuntReason(IntEnum):
     NAT = 4
     RELATED = 5
     TTL = 6
+    ROUTER = 7
 
 
 class TrafficClass(IntEnum):
@@ -85,6 +86,7 @@ _SLOW_PATH_WORDS = {
     PuntReason.NAT: "new connection to outside: the host chooses the source port",
     PuntReason.RELATED: "ICMP error: the host knows whether it belongs to a connection",
     PuntReason.TTL: "time to live ended at the router",
+    PuntReason.ROUTER: "for the router itself: a gateway or service address",
 }
 
 

@@ -27,6 +27,7 @@ def routing_entries(view: View) -> Iterator[Entry]:
     for tenant in sorted(view.tenants):
         if _routes(view, tenant):
             yield from _hosts(view, tenant)
+            yield from _router(view, tenant)
     yield from _prefixes(view)
     yield from _services(view)
     for router in view.routers:
@@ -85,6 +86,24 @@ def _hosts(view: View, tenant: str) -> Iterator[Entry]:
                     _next_hop(view, guest),
                     note=f"address of {guest.vm.name}",
                 )
+
+
+def _router(view: View, tenant: str) -> Iterator[Entry]:
+    """The tenant's gateways and virtual services: what is for them alone, the host answers."""
+    networks = [n for n in view.state.networks if n.tenant_name == tenant]
+    names = {network.name for network in networks}
+    addresses = {
+        gateway.partition("/")[0]: f"gateway of {network.name}"
+        for network in networks
+        for gateway in network.gateways
+    }
+    for balancer in view.state.load_balancers:
+        if balancer.network in names:
+            addresses[balancer.address] = f"load balancer {balancer.name}"
+    for address, note in sorted(addresses.items()):
+        version = "v6" if is_v6(address) else "v4"
+        match = (("tenant", view.state.tenant_id(tenant)), ("address", ip_number(address)))
+        yield Entry(f"host_{version}_table", match, "for_router", note=note)
 
 
 def _next_hop(view: View, guest: Guest) -> tuple[tuple[str, int], ...]:

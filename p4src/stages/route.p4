@@ -1,7 +1,8 @@
 // Route stage: frames to the router's MAC find their next hop in the tenant's address space.
 //
 //   in:  routed, tenant, destination address
-//   out: next_network, next_mac, router_mac; translate; drop = NO_ROUTE; punt = TTL
+//   out: next_network, next_mac, router_mac; translate; drop = NO_ROUTE;
+//        punt = TTL | ROUTER
 //
 // Known VMs first (one exact lookup), then prefixes. The forward stage then finds the port.
 #ifndef STAGES_ROUTE_P4
@@ -24,6 +25,12 @@ control RouteStage(inout headers_t hdr, inout metadata_t meta) {
         meta.translate = 1;
     }
 
+    // Pings of gateways, answers to health checks.
+    @id(0x01000063)
+    action for_router() {
+        meta.punt = PUNT_ROUTER;
+    }
+
     @id(0x01000062)
     action no_route() {
         meta.drop = DROP_NO_ROUTE;
@@ -37,6 +44,7 @@ control RouteStage(inout headers_t hdr, inout metadata_t meta) {
         }
         actions = {
             route_to;
+            for_router;
             @defaultonly NoAction;
         }
         const default_action = NoAction;
@@ -66,6 +74,7 @@ control RouteStage(inout headers_t hdr, inout metadata_t meta) {
         }
         actions = {
             route_to;
+            for_router;
             @defaultonly NoAction;
         }
         const default_action = NoAction;
@@ -92,14 +101,14 @@ control RouteStage(inout headers_t hdr, inout metadata_t meta) {
                 if (!host_v4_table.apply().hit) {
                     route_v4_table.apply();
                 }
-                if (hdr.ipv4.ttl <= 1) {
+                if (hdr.ipv4.ttl <= 1 && meta.punt == PUNT_NONE) {
                     meta.punt = PUNT_TTL;
                 }
             } else if (hdr.ipv6.isValid()) {
                 if (!host_v6_table.apply().hit) {
                     route_v6_table.apply();
                 }
-                if (hdr.ipv6.hop_limit <= 1) {
+                if (hdr.ipv6.hop_limit <= 1 && meta.punt == PUNT_NONE) {
                     meta.punt = PUNT_TTL;
                 }
             } else {

@@ -14,7 +14,9 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
 from control.connections import ConnectionManager, Decider, PortPool, Punt, Refusal
+from control.connections.health import Health
 from control.connections.manager import Change
+from control.connections.respond import response
 from control.model import DesiredState, Placement
 from control.policy import Entry, placements_of
 from control.policy.reasons import DropReason, PuntReason
@@ -538,3 +540,59 @@ def test_what_belongs_to_nobody_is_removed(nic: Any) -> None:
     asyncio.run(manager.adopt("nic1", {lonely: entry}))
     assert len(manager) == 0
     del connection.installed[lonely], one.manager._by_entry[lonely]
+
+
+# the router itself
+
+
+def _ping(src: int, dst: str) -> Packet:
+    ip = IP(src=f"10.0.0.{src}", dst=dst)
+    return Ether(src=mac(src), dst=ROUTER) / ip / ICMP(id=5, seq=9) / b"some payload"
+
+
+def test_gateway_answers_pings_by_the_host(nic: Any) -> None:
+    one = nic(_natted())
+    up = punt(one.rig.punted(vf(0), _ping(1, "10.0.0.254")))
+    assert up.reason == PuntReason.ROUTER
+    packet = _checked(response(up, "10.0.0.254") or b"")
+    assert (packet[IP].src, packet[IP].dst) == ("10.0.0.254", "10.0.0.1")
+    assert (packet[ICMP].type, packet[ICMP].id, packet[ICMP].seq) == (0, 5, 9)
+    assert packet.load == b"some payload"
+
+
+def test_time_exceeded_comes_from_the_gateway(nic: Any) -> None:
+    one = nic(_natted())
+    late = _out(1, UDP(sport=1, dport=33434))
+    late[IP].ttl = 1
+    up = punt(one.rig.punted(vf(0), late))
+    packet = _checked(response(up, "10.0.0.254") or b"")
+    assert (packet[IP].src, packet[ICMP].type) == ("10.0.0.254", 11)
+    assert packet[IPerror].dst == "198.51.100.9"
+    assert response(up, None) is None
+
+
+def test_health_checks(nic: Any) -> None:
+    check = {"interval_s": 1, "failures": 2}
+    one = nic(_balanced(health=check))
+    desired, health = one.decider.state, Health()
+    probes = {probe.vm: probe for probe in health.probes(desired, 0.0)}
+    assert set(probes) == {"vm2", "vm3"}
+    one.rig.out(probes["vm2"].frame, mode=0, port=vf(1), network=probes["vm2"].network)
+    port, frame = one.rig.next_frame()
+    syn = _checked(frame)
+    assert (port, syn[TCP].flags, syn[IP].src, syn[TCP].dport) == (vf(1), "S", "10.0.0.100", 8080)
+    reply = (
+        Ether(src=mac(2), dst=ROUTER)
+        / IP(src="10.0.0.2", dst="10.0.0.100")
+        / TCP(sport=8080, dport=syn[TCP].sport, flags="SA", ack=2)
+    )
+    up = one.rig.punted(vf(1), reply)
+    assert up.meta["reason"] == PuntReason.ROUTER
+    reset = health.answered(desired, up.payload)
+    assert reset is not None and Ether(reset.frame)[TCP].flags == "R"
+    assert list(health.probes(desired, 0.5)) == []
+    for now in (1.0, 2.0):
+        for probe in health.probes(desired, now):
+            if probe.vm == "vm2":
+                health.answered(desired, up.payload)
+    assert health.unhealthy == {"vm3"}
