@@ -11,7 +11,7 @@ LAB = $(PY) -m topologies --topo $(TOPO) --target $(TARGET) --p4c $(P4C) --plane
 export TARGET P4C PLANE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format shell bench-tools bench bench-quick report clean distclean
+.PHONY: help setup run demo test check format shell bench-tools bench bench-quick bench-switch report clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: bench-tools ## measure the planes side by side (half an hour; ARGS picks)
 
 bench-quick: bench-tools ## the same in three minutes
 	@$(PY) -m bench measure --quick $(ARGS)
+
+bench-switch: bench-tools ## the switches alone: Linux bridge, BMv2, p4native (docs/performance.md)
+	@$(PY) -m bench.switch --rounds 3 --page docs/performance.md $(ARGS)
 
 report: bench-tools ## the measurements as one HTML page
 	@$(PY) -m bench report $(ARGS)

@@ -16,13 +16,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.switch.planes import PLANES, Host, PlaneError, available, command
+from bench.switch.planes import BMV2, PLANES, Host, PlaneError, available, command
 from bench.switch.program import Control
-from bench.traffic import rtt_us, tcp_gbps
+from bench.traffic import TrafficError, background, rtt_us, tcp_gbps
 
 RULES = 10_000
 INSERTS = 100_000
 Figures = dict[str, float]
+_SINK_PORT = 2000
+# A port that nobody reads: its buffer fills, and nobody is told that packets are lost.
+_SINK = (
+    "import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+    f"s.bind(('', {_SINK_PORT})); time.sleep(600)"
+)
+_MARKS = ("<!-- measured by make bench-switch -->\n", "<!-- end -->\n")
 
 
 @contextmanager
@@ -46,7 +53,7 @@ def packets_per_second(a: Host, b: Host, seconds: float, *, random_flows: bool) 
     flow = (
         "ipv4(ttl=64, sa=drnd(), da=drnd()), udp(sp=drnd(), dp=drnd())"
         if random_flows
-        else f"ipv4(ttl=64, sa={a.ip}, da={b.ip}), udp(sp=1000, dp=2000)"
+        else f"ipv4(ttl=64, sa={a.ip}, da={b.ip}), udp(sp=1000, dp={_SINK_PORT})"
     )
     with tempfile.NamedTemporaryFile("w", suffix=".cfg") as config:
         config.write(f"{{ eth(sa={a.mac}, da={b.mac}), {flow}, fill(0, 18) }}\n")
@@ -71,7 +78,8 @@ def measure(name: str, seconds: float) -> Figures:
     figures: Figures = {}
     with plane(name) as (a, b, _):
         figures["tcp_gbps"] = tcp_gbps(a, b, seconds)
-        figures["pps"] = packets_per_second(a, b, seconds, random_flows=False)
+        with background(b, [sys.executable, "-c", _SINK], _SINK_PORT, udp=True):
+            figures["pps"] = packets_per_second(a, b, seconds, random_flows=False)
         times = sorted(rtt_us(a, b, seconds))
         figures["rtt_p50_us"] = statistics.median(times)
         figures["rtt_p99_us"] = times[len(times) * 99 // 100]
@@ -125,6 +133,10 @@ def table(results: dict[str, Figures]) -> str:
     return "\n".join(lines)
 
 
+def _verdict(ratio: float, least: float) -> str:
+    return "met" if ratio >= least else "**missed**"
+
+
 def goals(results: dict[str, Figures]) -> str:
     """Which goals are met, one per line."""
     native, lines = results.get("native", {}), []
@@ -133,32 +145,70 @@ def goals(results: dict[str, Figures]) -> str:
             continue
         ratio = native[key] / results[other][key]
         ratio = 1 / ratio if key == "rtt_p50_us" else ratio
-        lines.append(f"{'met ' if ratio >= least else 'MISS'} {title}: {ratio:.2f}")
+        lines.append(f"* {title}: {ratio:.2f}, {_verdict(ratio, least)}")
     if "flows_pps" in native:
         ratio = native["flows_10k_pps"] / native["flows_pps"]
-        lines.append(f"{'met ' if ratio >= 0.8 else 'MISS'} 10,000 rules ≥ 0.8: {ratio:.2f}")
+        lines.append(
+            f"* 10,000 rules / none, random flows ≥ 0.8: {ratio:.2f}, {_verdict(ratio, 0.8)}"
+        )
     return "\n".join(lines)
+
+
+def median(rounds: list[Figures]) -> Figures:
+    """The median of every figure over several rounds."""
+    return {key: statistics.median(figures[key] for figures in rounds) for key in rounds[0]}
+
+
+def machine() -> str:
+    """What was measured on: processors, kernel, and the versions of what was measured."""
+    cores = os.cpu_count()
+    model = next(
+        line.partition(": ")[2]
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    compiler = command("cc", "--version").splitlines()[0]
+    versions = f"Linux {os.uname().release}, {compiler}"
+    if "bmv2" in available():
+        versions += f", BMv2 {command(BMV2, '--version').split()[0]}"
+    return f"{cores} x {model}, {versions}"
+
+
+def write_section(path: Path, text: str) -> None:
+    """Replace what stands between the marks of a Markdown page."""
+    page = path.read_text()
+    start, end = (page.find(mark) for mark in _MARKS)
+    if start < 0 or end < start:
+        raise PlaneError(f"{path}: there are no lines {_MARKS[0].strip()} and {_MARKS[1].strip()}")
+    path.write_text(page[: start + len(_MARKS[0])] + text + page[end:])
 
 
 def main() -> int:
     """Measure and print; the exit code is 1 when a plane could not be set up."""
     parser = argparse.ArgumentParser(prog="bench.switch", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="per measurement")
+    parser.add_argument("--rounds", type=int, default=1, help="the median of so many is shown")
     parser.add_argument("--planes", default=",".join(available()), help="comma-separated")
     parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--page", type=Path, help="put the tables into this Markdown page")
     options = parser.parse_args()
     # Whoever stops the bench leaves no namespaces behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    results: dict[str, Figures] = {}
-    for name in options.planes.split(","):
-        sys.stderr.write(f"measuring {name}\n")
-        try:
-            results[name] = measure(name, options.seconds)
-        except PlaneError as fault:
-            sys.stderr.write(f"{name}: {fault}\n")
-            return 1
-    machine = command("uname", "-r").strip()
-    sys.stdout.write(f"kernel {machine}\n\n{table(results)}\n\n{goals(results)}\n")
+    names = options.planes.split(",")
+    rounds: dict[str, list[Figures]] = {name: [] for name in names}
+    try:
+        for number in range(options.rounds):
+            for name in names:
+                sys.stderr.write(f"round {number + 1}: {name}\n")
+                rounds[name].append(measure(name, options.seconds))
+        results = {name: median(figures) for name, figures in rounds.items()}
+        text = f"{machine()}\n\n{table(results)}\n\n{goals(results)}\n"
+        sys.stdout.write(text)
+        if options.page:
+            write_section(options.page, text)
+    except (PlaneError, TrafficError) as fault:
+        sys.stderr.write(f"bench.switch: {fault}\n")
+        return 1
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
     return 0

@@ -102,6 +102,11 @@ static bool find_l3(const struct p4n_packet *pkt, struct where *w)
 	return false;
 }
 
+static inline uint16_t checksum_at(const struct where *w)
+{
+	return w->protocol == IPPROTO_TCP ? 16 : 6;
+}
+
 static bool locate(const struct p4n_packet *pkt, struct where *w)
 {
 	uint32_t least;
@@ -196,7 +201,7 @@ enum p4n_fix p4n_fix_offload(struct p4n_packet *pkt)
 	pkt->vnet.csum_start = (uint16_t)(pkt->vnet.csum_start + moved);
 	pkt->vnet.hdr_len = pkt->vnet.gso_type ? (uint16_t)(pkt->vnet.hdr_len + moved) : 0;
 	pkt->wire_len = pkt->len;
-	if (!locate(pkt, &w)) {
+	if (!locate(pkt, &w) || pkt->vnet.csum_offset != checksum_at(&w)) {
 		/* Not TCP or UDP over IP, or cut short: the sum alone can still be completed. */
 		if (pkt->vnet.gso_type)
 			return P4N_FIX_DROP;
@@ -256,7 +261,7 @@ enum p4n_fix p4n_fix_oversize(struct p4n_packet *pkt, uint32_t mtu)
 		.hdr_len = (uint16_t)headers,
 		.gso_size = (uint16_t)(mtu - (headers - l3)),
 		.csum_start = (uint16_t)w.l4,
-		.csum_offset = w.protocol == IPPROTO_TCP ? 16 : 6,
+		.csum_offset = checksum_at(&w),
 	};
 	refresh_pseudo(pkt, &w);
 	return l3 == w.l3 ? P4N_FIX_NONE : P4N_FIX_SEGMENT;
@@ -345,7 +350,7 @@ static void fix_segment(struct p4n_packet *s, const struct cut *c)
 	s->vnet = (struct p4n_vnet){
 		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 		.csum_start = (uint16_t)c->w.l4,
-		.csum_offset = c->w.protocol == IPPROTO_TCP ? 16 : 6,
+		.csum_offset = checksum_at(&c->w),
 	};
 	refresh_pseudo(s, &c->w);
 	(void)p4n_complete_checksum(s);
