@@ -32,18 +32,19 @@ def hybrid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return compile_program("hybrid_nic", tmp_path_factory.mktemp("p4"))
 
 
-def compile_program(name: str, folder: Path) -> tuple[Path, Path]:
-    """Compile with p4c where it is installed and asked for, else with our own compiler."""
+def compile_program(name: str, folder: Path, *defines: str) -> tuple[Path, Path]:
+    """Compile with p4c where it is installed and not refused, else with our own compiler."""
     info, blob = folder / f"{name}.p4info.txtpb", folder / f"{name}.json"
     source = SOURCE / f"{name}.p4"
     if shutil.which("p4c-bm2-ss") and os.environ.get("P4C", "auto") != "native":
         command = ["p4c-bm2-ss", str(source), "-o", str(blob), "--p4runtime-files", str(info)]
+        command += [f"-D{name}" for name in defines]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert done.returncode == 0 and not done.stderr, done.stderr
     else:
         from p4native.compiler import compile_program as compile_native
 
-        result = compile_native(source)
+        result = compile_native(source, defines=dict.fromkeys(defines, "1"))
         blob.write_text(result.json_text)
         info.write_text(result.p4info_text)
     return info, blob
