@@ -22,6 +22,7 @@ from topologies.loader import load
 from topologies.loop import LoopThread
 from topologies.machine import Machine
 from topologies.network import LabNetwork, Ports
+from topologies.nodes import Nic
 from topologies.planes import Parts, plane
 from topologies.rundir import Removed, RunDirectory
 from topologies.spec import Topology
@@ -127,11 +128,12 @@ class Lab:
         controller = self.kit.controller(parts)
         self._controller = controller
         self._close_async(controller.stop)
-        watchdog = Watchdog(self.network.nics.values(), self.bus)
+        nics = [nic for nic in self.network.nics.values() if isinstance(nic, Nic)]
+        watchdog = Watchdog(nics, self.bus)
+        await hypervisor.prepare()
+        await _unless_dead(controller.start(self.topology.state(), READY_S), watchdog)
         watchdog.start()
         self._close_async(watchdog.stop)
-        await hypervisor.prepare()
-        await controller.start(self.topology.state(), READY_S)
         server = ApiServer(controller, self.rundir.socket)
         await server.start()
         self._close_async(server.stop)
@@ -229,3 +231,18 @@ class Lab:
             f"{self.topology.name}: {self.topology.description}; "
             f"plane {self.kit.name}, switch {target.name} ({target.reason}){compiled}"
         )
+
+
+async def _unless_dead(starting: Coroutine[Any, Any, None], watchdog: Watchdog) -> None:
+    """Wait for the controller's start; LabError as soon as a switch process dies meanwhile."""
+    start = asyncio.ensure_future(starting)
+    death = asyncio.ensure_future(watchdog.first_death())
+    await asyncio.wait({start, death}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if not start.done():
+            raise LabError(death.result())
+        start.result()
+    finally:
+        for task in (start, death):
+            task.cancel()
+        await asyncio.gather(start, death, return_exceptions=True)

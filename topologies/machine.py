@@ -23,6 +23,7 @@ class Machine:
         """Start a program inside; its output is text on pipes unless ``options`` say otherwise."""
         inside = ["mnexec", "-a", str(self.node.pid), *command]
         defaults: dict[str, Any] = {
+            "env": self.node.rundir.environment,
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,

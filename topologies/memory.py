@@ -20,6 +20,9 @@ from topologies.errors import LabError
 
 CONNECT_S = 3.0
 STALL_S = 5.0
+IN_FLIGHT = (
+    64 << 10
+)  # little enough for the shortest queue on the way, so that nobody's frames drop
 _CHUNK = 1 << 20
 _ACK = b"k"
 _NEWNET = 0x40000000
@@ -107,6 +110,7 @@ async def memory_channel(
 def _listen(family: socket.AddressFamily, address: str) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.settimeout(CONNECT_S)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, IN_FLIGHT)
     listener.bind((address, 0))
     listener.listen(1)
     return listener

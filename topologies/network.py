@@ -112,14 +112,17 @@ class LabNetwork:
 
     def _nodes(self) -> None:
         """Create the nodes and pin their namespaces."""
-        tor = self.net.addSwitch(self.topology.tor, cls=Tor)
+        tor = self.net.addSwitch(self.topology.tor, cls=Tor, rundir=self.rundir)
         namespaces = [tor]
+        rundir = self.rundir
         for server in self.topology.servers:
-            namespaces.append(self.net.addHost(server.name, cls=Server, ip=None))
+            host = self.net.addHost(server.name, cls=Server, ip=None, rundir=rundir)
+            namespaces.append(host)
         for index, nic in enumerate(self.topology.nics):
             self._add_nic(index, nic)
         for vm in self.topology.vms:
-            namespaces.append(self.net.addHost(vm.name, cls=VirtualMachine, ip=None))
+            host = self.net.addHost(vm.name, cls=VirtualMachine, ip=None, rundir=rundir)
+            namespaces.append(host)
         for node in namespaces:
             self.rundir.record_namespace(node.name, node.pid)
         for node in self.net.values():

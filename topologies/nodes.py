@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mininet.node import Host, Switch
+from mininet.node import Host, Node, Switch
 
 from topologies.errors import LabError
 from topologies.rundir import RunDirectory
@@ -19,7 +19,21 @@ START_DEADLINE_S = 15.0
 STOP_DEADLINE_S = 3.0
 
 
-class Quiet(Host):
+class Marked(Node):
+    """A node whose processes carry the lab's mark in their environment, as do their children."""
+
+    def __init__(self, name: str, *, rundir: RunDirectory, **params: Any) -> None:
+        self.rundir = rundir
+        super().__init__(name, **params)
+
+    def _popen(self, cmd: list[str], **params: Any) -> subprocess.Popen[bytes]:
+        """Start a process; Mininet starts all of a node's processes through this."""
+        params.setdefault("env", self.rundir.environment)
+        process: subprocess.Popen[bytes] = super()._popen(cmd, **params)
+        return process
+
+
+class Quiet(Marked, Host):
     """A host whose interfaces are configured elsewhere, in batches."""
 
     def configDefault(self, **_params: Any) -> dict[str, Any]:
@@ -35,7 +49,7 @@ class VirtualMachine(Quiet):
     """A virtual machine: a namespace whose ``eth0`` is, or is backed by, a VF."""
 
 
-class Tor(Switch):
+class Tor(Marked, Switch):
     """The top-of-rack switch: a Linux bridge in a namespace of its own.
 
     In the root namespace a host's firewall might filter bridged packets; here nothing does.
@@ -59,17 +73,14 @@ class Tor(Switch):
         """Do nothing: the bridge goes with its namespace."""
 
 
-class Nic(Switch):
+class Nic(Marked, Switch):
     """A NIC: one P4 switch process whose ports are interfaces of the root namespace."""
 
-    def __init__(
-        self, name: str, *, target: str, options: SwitchOptions, rundir: RunDirectory, **params: Any
-    ) -> None:
+    def __init__(self, name: str, *, target: str, options: SwitchOptions, **params: Any) -> None:
         params.update(inNamespace=False, dpid=f"{options.device_id:x}")
         super().__init__(name, **params)
         self.target = target
         self.options = options
-        self.rundir = rundir
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -93,6 +104,7 @@ class Nic(Switch):
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
+                    env=self.rundir.environment,
                     start_new_session=True,  # Ctrl-C at the prompt is not for the switch
                 )
             except OSError as error:

@@ -6,7 +6,6 @@ directory. Where the kernel lacks the openvswitch module, the userspace datapath
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ from mininet.node import Switch
 from control.ovs.flows import TUNNEL_PORT
 from control.plane import PortStats
 from topologies.errors import LabError
-from topologies.rundir import RunDirectory
+from topologies.nodes import Marked
 
 BRIDGE = "br0"
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
@@ -53,7 +52,7 @@ def datapath_type() -> str:
     return "system" if loaded.returncode == 0 else "netdev"
 
 
-class OvsSwitch(Switch):
+class OvsSwitch(Marked, Switch):
     """One server's Open vSwitch: a bridge whose OpenFlow ports carry the P4 NIC's numbers.
 
     It has a network namespace of its own, into which its ports move: the userspace datapath makes
@@ -65,7 +64,6 @@ class OvsSwitch(Switch):
         name: str,
         *,
         wires: dict[int, str],
-        rundir: RunDirectory,
         tunnel_address: str,
         **params: Any,
     ) -> None:
@@ -74,8 +72,7 @@ class OvsSwitch(Switch):
         self.inNamespace = False  # for the wiring: ports are made outside, and moved by start()
         self.wires = wires
         self.tunnel_address = tunnel_address
-        self.rundir = rundir
-        self.directory = rundir.path / f"ovs-{name}"
+        self.directory = self.rundir.path / f"ovs-{name}"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._meters: set[str] = set()
 
@@ -83,7 +80,12 @@ class OvsSwitch(Switch):
     def environment(self) -> dict[str, str]:
         """What makes Open vSwitch's programs use this instance."""
         path = str(self.directory)
-        return {**os.environ, "OVS_RUNDIR": path, "OVS_LOGDIR": path, "OVS_DBDIR": path}
+        return {
+            **self.rundir.environment,
+            "OVS_RUNDIR": path,
+            "OVS_LOGDIR": path,
+            "OVS_DBDIR": path,
+        }
 
     @property
     def management(self) -> str:

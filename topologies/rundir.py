@@ -75,6 +75,11 @@ class RunDirectory:
         """Directory of the lab's and the switches' logs; kept after the lab has stopped."""
         return self.path / "logs"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment for the lab's processes: with the mark by which a clean-up knows them."""
+        return {**os.environ, MARK: self.instance}
+
     def acquire(self) -> Removed:
         """Take the lock, remove what a killed lab left behind, and begin a new journal.
 
@@ -90,7 +95,6 @@ class RunDirectory:
             ) from None
         removed = self.clean()
         self.instance = uuid.uuid4().hex
-        os.environ[MARK] = self.instance
         shutil.rmtree(self.logs, ignore_errors=True)
         self.logs.mkdir()
         (self.path / "ns").mkdir(exist_ok=True)
@@ -104,7 +108,6 @@ class RunDirectory:
             self._journal.close()
             self._journal = None
         self.clean()
-        os.environ.pop(MARK, None)
         if self._lock is not None:
             self._lock.close()
             self._lock = None

@@ -29,6 +29,23 @@ class Watchdog:
             task = asyncio.create_task(self._watch(nic), name=f"watchdog {nic.name}")
             self._tasks.append(task)
 
+    async def first_death(self) -> str:
+        """Wait until a switch process ends; returns how, in one paragraph. For the lab's start."""
+        waits = {
+            asyncio.ensure_future(_ended(nic.process.pid)): nic
+            for nic in self._nics
+            if nic.process is not None
+        }
+        if not waits:
+            await asyncio.Event().wait()  # nothing here can die
+        done, others = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in others:
+            wait.cancel()
+        dead = waits[done.pop()]
+        if dead.process is not None:
+            dead.process.wait()
+        return dead.obituary()
+
     async def stop(self) -> None:
         """Stop watching, and wait for the tasks."""
         for task in self._tasks:

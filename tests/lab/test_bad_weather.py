@@ -89,6 +89,18 @@ def test_missing_p4_program(start_lab: StartLab, tmp_path: Path) -> None:
     refused(start_lab("--program", str(tmp_path / "none.p4")), "there is no P4 program")
 
 
+@pytest.mark.parametrize("words", ["exit 7", "kill -9 $$"])
+def test_a_switch_that_does_not_start(start_lab: StartLab, tmp_path: Path, words: str) -> None:
+    broken = tmp_path / "bin" / "simple_switch_grpc"
+    broken.parent.mkdir()
+    broken.write_text(f"#!/bin/sh\necho no such luck\n{words}\n", encoding="utf-8")
+    broken.chmod(0o755)
+    path = f"{broken.parent}:{os.environ['PATH']}"
+    output = refused(start_lab("--target", "bmv2", env={"PATH": path}), "the switch process of nic")
+    assert "no such luck" in output
+    assert "status 7" in output or "SIGKILL" in output
+
+
 def test_taken_p4runtime_port(start_lab: StartLab) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -6,13 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from control.errors import ControlError
-from topologies.rundir import MARK, RunDirectory
+from topologies.rundir import RunDirectory
 
 from .helpers import needs_root, wait_for
 
@@ -21,9 +20,8 @@ SLEEP = [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(60
 
 
 @pytest.fixture
-def run_dir(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "run"
-    os.environ.pop(MARK, None)
+def run_dir(tmp_path: Path) -> Path:
+    return tmp_path / "run"
 
 
 def killed(run_dir: Path) -> RunDirectory:
@@ -38,7 +36,6 @@ def abandon(owner: RunDirectory) -> None:
     for handle in (owner._lock, owner._journal):
         assert handle is not None
         handle.close()
-    os.environ.pop(MARK, None)
 
 
 def test_a_second_lab_is_told_who_runs(run_dir: Path) -> None:
@@ -58,7 +55,7 @@ def test_links_namespaces_and_processes_of_a_killed_lab_are_removed(run_dir: Pat
         ["ip", "link", "add", f"{NAME}a", "type", "veth", "peer", "name", f"{NAME}b"], check=True
     )
     inside = subprocess.Popen(["unshare", "-n", *SLEEP], stdout=subprocess.PIPE)
-    marked = subprocess.Popen(SLEEP, stdout=subprocess.PIPE)
+    marked = subprocess.Popen(SLEEP, stdout=subprocess.PIPE, env=owner.environment)
     with inside, marked:
         for process in (inside, marked):
             assert process.stdout is not None
@@ -124,7 +121,8 @@ def test_processes_that_ignore_politeness_are_killed(run_dir: Path) -> None:
         "for s in (signal.SIGTERM, signal.SIGHUP): signal.signal(s, signal.SIG_IGN)\n"
         "print(1, flush=True); time.sleep(600)"
     )
-    with subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE) as process:
+    command, mark = [sys.executable, "-c", stubborn], owner.environment
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=mark) as process:
         assert process.stdout is not None
         process.stdout.readline()
         abandon(owner)
