@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypedDict, TypeVar
 
 from p4native.bmv2 import model
+from p4native.bmv2.node import BmvJsonError
+from p4native.codegen import CodegenError
 from p4native.stf.errors import StfError, TargetError
 from p4native.stf.schema import BoundAction, Entry, Table
 from p4native.stf.script import Rate
 from p4native.stf.target import Count
 from p4native.stf.values import KeyMatch
+from p4native.switch.build import BuildError
 from p4native.switch.device import CloneSession, Device, MeterConfig, Replica, SwitchError
 from p4native.switch.records import Flag, Op, Status, pack_op
 
@@ -67,8 +70,12 @@ class NativeTarget:
 
     def __init__(self, program_json: bytes, *, trace: bool = False) -> None:
         self._device = Device(drop_port=DROP_PORT)
-        self._pipeline = self._device.prepare(program_json, trace=trace)
-        self._device.commit(self._pipeline)
+        try:
+            self._pipeline = self._device.prepare(program_json, trace=trace)
+            self._device.commit(self._pipeline)
+        except (BmvJsonError, BuildError, CodegenError, SwitchError) as fault:
+            self._device.stop()
+            raise TargetError(f"the switch cannot run the program: {fault}") from fault
         for port in range(DROP_PORT):
             self._device.add_port(port)
         self._program = self._pipeline.program

@@ -48,7 +48,7 @@ def run_stf(
 ) -> Result:
     """Compiles ``program`` (P4, or BMv2 JSON made before) and runs the script on it."""
     if program.suffix == ".json":
-        return run_script(program.read_bytes(), _p4info_beside(program, target), script, target)
+        return run_script(_read(program), _p4info_beside(program, target), script, target)
     from p4native.compiler import CompileError, compile_program
 
     try:
@@ -56,6 +56,13 @@ def run_stf(
     except CompileError as fault:
         raise StfError(f"{program} does not compile\n{fault.diagnostics}".rstrip()) from fault
     return run_script(result.json_text.encode(), result.p4info, script, target)
+
+
+def _read(program: Path) -> bytes:
+    try:
+        return program.read_bytes()
+    except OSError as fault:
+        raise StfError(f"cannot read the program {program}: {fault}") from fault
 
 
 def _p4info_beside(program: Path, target: str) -> Any:

@@ -115,3 +115,14 @@ def test_a_program_with_errors_is_shown_with_its_diagnostics(tmp_path: Path) -> 
     script.write_text("")
     with pytest.raises(StfError, match=r"wrong\.p4:1:18: error"):
         run_stf(program, script)
+
+
+@pytest.mark.parametrize("text", ["garbage", "{}", '{"pipelines": 3}'])
+def test_a_faulty_json_is_refused_in_words(text: str, tmp_path: Path) -> None:
+    program, script = tmp_path / "wrong.json", tmp_path / "empty.stf"
+    script.write_text("")
+    with pytest.raises(StfError, match="cannot read the program"):
+        run_stf(program, script)
+    program.write_text(text)
+    with pytest.raises(StfError, match="the switch cannot run the program"):
+        run_stf(program, script)
