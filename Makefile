@@ -26,7 +26,8 @@ run: setup ## start the lab and a prompt; without a terminal, the tour
 demo: setup ## start the lab, run the scripted tour, print pass/fail
 	@$(LAB) --tour
 
-test: setup ## all tests
+test: ## all tests
+	@./scripts/setup.sh test
 	@$(PY) -m pytest $(ARGS)
 
 check: setup ## format, lint, strict types

@@ -214,8 +214,9 @@ class Fabric:
             *(self._reconcile(nic, entities) for nic, entities in wanted), return_exceptions=True
         )
         for result in results:
-            if isinstance(result, NicDownError):
-                LOG.warning("%s", result)
+            if isinstance(result, (NicDownError, asyncio.CancelledError)):
+                # The client library cancels what waits for a session that ends.
+                LOG.warning("a session ended during a write: %s", result)
             elif isinstance(result, BaseException):
                 raise result
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Prepare this machine for the lab: Debian packages that are missing, then the Python environment.
 # A second run finds the stamp and returns at once. Works on Debian 12 and Ubuntu 22.04/24.04.
-# "setup.sh bench" adds the traffic generators that only the benches need.
+# "setup.sh bench" adds the traffic generators that only the benches need, "setup.sh test" the
+# browser that looks at the report.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -53,4 +54,9 @@ stamp="$stamp $(/usr/bin/python3 -V) $PWD"
 if [ ! -x .venv/bin/python ] || [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ]; then
     make_environment
     printf '%s\n' "$stamp" > .venv/stamp
+fi
+
+# Ubuntu ships its browser in another way than as a package; the one test that wants it says so.
+if [ "${1:-}" = test ] && ! command -v chromium >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    (install_packages chromium) || echo "setup: going on without chromium"
 fi

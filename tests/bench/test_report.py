@@ -1,0 +1,115 @@
+"""The report from a results file: complete, self-contained, and shown by a browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.measure import QUICK, Case, Round
+from bench.report.features import FEATURES, feature_table
+from bench.report.page import write_report
+from bench.report.words import compare, paragraphs
+from bench.results import Results
+from bench.suites import BENCHES
+from topologies.loader import load
+
+PLANES = ("sriov", "ovs", "hybrid")
+FACTOR = {"sriov": 1.2, "ovs": 0.5, "hybrid": 1.0}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """A results file with every bench's figures, as a run on three planes leaves it."""
+    found = Results(tmp_path_factory.mktemp("results") / "r.json", {"effort": "quick", "machine": "test"})
+    for bench in BENCHES.values():
+        for case in bench.cases(PLANES, QUICK):
+            factor = FACTOR[case.plane]
+            figures = {figure.name: 10.0 * factor for figure in bench.figures}
+            series = {
+                "rtt_us": [10.0 * factor + i for i in range(50)],
+                "gbps": [factor] * 30,
+                "attack_s": [1.0, 2.0],
+                "reports": [{"phases": [{"name": "switch", "milliseconds": 3.0 * factor}]}],
+            }
+            found.add(case, Round(figures, series))
+    found.add(Case("policy", "sriov", "100 rules"), Round({}, {"refused": "no security groups"}))
+    return found
+
+
+@pytest.fixture(scope="module")
+def page(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report written from it."""
+    directory = tmp_path_factory.mktemp("report")
+    path = directory / "report.html"
+    write_report(results, load("two_servers").state(), path, directory / "images")
+    return path
+
+
+def test_every_bench_has_its_section_and_chart(page: Path):
+    text = page.read_text(encoding="utf-8")
+    for name in BENCHES:
+        assert f"id={name}" in text
+        assert re.search(rf'<img alt="{name}', text), f"no chart of {name}"
+    assert len(list((page.parent / "images").glob("*.png"))) == text.count("<img ")
+
+
+def test_the_page_is_self_contained(page: Path):
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r'(src|href)="(?!data:)', text)
+
+
+def test_each_plane_was_asked_for_each_feature():
+    rows = feature_table(load("two_servers").state())
+    assert len(rows) == len(FEATURES)
+    assert all(row.answers["hybrid"] == "" for row in rows)
+    assert any(row.answers["sriov"] for row in rows)
+    assert any(row.answers["ovs"] for row in rows)
+
+
+def test_words_tell_wins_and_losses(results: Results):
+    wins, losses = compare(BENCHES, PLANES, QUICK, results)
+    assert "throughput, TCP 1, one server, gbps against ovs: 2.0 times" in wins
+    assert "throughput, TCP 1, one server, gbps against sriov: 1.2 times" in losses
+    better, worse = paragraphs(wins, losses)
+    assert "against ovs" in better
+    assert "against sriov" in worse
+
+
+def test_chromium_shows_the_charts(page: Path, tmp_path: Path):
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("chromium is not installed, and this distribution has no package of it")
+    script = (
+        "<script>document.title = [...document.images].filter("
+        "i => i.complete && i.naturalWidth > 200).length + '/' + document.images.length</script>"
+    )
+    text = page.read_text(encoding="utf-8").replace("</html>", f"{script}</html>")
+    page.write_text(text, encoding="utf-8")
+    shown = subprocess.run(
+        [
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--virtual-time-budget=5000",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    found = re.search(r"<title>(\d+)/(\d+)</title>", shown.stdout)
+    assert found, shown.stderr[-500:]
+    assert found[1] == found[2]
+    assert int(found[2]) > len(BENCHES)
