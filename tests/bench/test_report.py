@@ -24,7 +24,9 @@ FACTOR = {"sriov": 1.2, "ovs": 0.5, "hybrid": 1.0}
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """A results file with every bench's figures, as a run on three planes leaves it."""
-    found = Results(tmp_path_factory.mktemp("results") / "r.json", {"effort": "quick", "machine": "test"})
+    found = Results(
+        tmp_path_factory.mktemp("results") / "r.json", {"effort": "quick", "machine": "test"}
+    )
     for bench in BENCHES.values():
         for case in bench.cases(PLANES, QUICK):
             factor = FACTOR[case.plane]
