@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from operator import itemgetter
@@ -178,6 +179,12 @@ def evacuate(server: str) -> None:
         console.print(f"{outcome['vm']}: {text}", highlight=False)
     if stayed:
         raise ControlError(f"{len(stayed)} of {len(outcomes)} VMs could not leave {server}.")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context) -> None:
+    """Measure planes side by side: bench [NAME...] [--quick]; starts labs of its own."""
+    os.execv(sys.executable, [sys.executable, "-m", "bench", "measure", *context.args])
 
 
 @app.command()
