@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 
 from control.errors import ControlError, NicDownError
 from control.migration import faults
+from control.migration.ahead import Ahead, plan_ahead
 from control.migration.frames import HeldTraffic
 from control.migration.manager import Progress
 from control.migration.memory import monotonic, pre_copy
 from control.migration.ports import Hypervisor, MemoryChannel, MovableState
 from control.migration.record import Phase, Record
 from control.migration.report import MigrationReport, PhaseTime
-from control.migration.site import Site
+from control.migration.site import Placements, Site
 from control.migration.turn import Turn
 
 if TYPE_CHECKING:
+    from control.fabric import Plan
     from control.store import Store
 
 Step = Callable[[], Awaitable[None]]
@@ -56,6 +58,7 @@ class Attempt:
         self._aborted = False
         self._frozen_at: float | None = None
         self._dirty = 0
+        self._ahead: Ahead | None = None
         self._before_redirect: int | None = None
 
     async def run(self) -> MigrationReport:
@@ -116,6 +119,7 @@ class Attempt:
         channel = await stack.enter_async_context(self._hypervisor.memory_channel(*ends))
         await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(channel))
         await self._turn.take()
+        self._ahead = plan_ahead(self.record, self._site)
         await self._phase(Phase.FREEZE, self._freeze)
         await self._phase(Phase.TRANSFER, lambda: self._transfer(channel))
 
@@ -141,11 +145,12 @@ class Attempt:
 
     async def _freeze(self) -> None:
         """The guest stops; the source sends frames for it up to be held."""
-        roles = self.record.placements("parked", "prepared")
-        plan = self._site.plan(roles, [self.record.source.nic])
         self._frozen_at = monotonic()
         await self._hypervisor.freeze(self.record.vm)
-        await self._site.carry_out(roles, plan)
+        roles = self.record.placements("parked", "prepared")
+        await self._place(
+            roles, [self.record.source.nic], None if self._ahead is None else self._ahead.park
+        )
 
     async def _transfer(self, channel: MemoryChannel) -> None:
         """What was still dirty, and what state has changed since."""
@@ -165,11 +170,13 @@ class Attempt:
         """
         record, site = self.record, self._site
         source, destination = record.source.nic, record.destination.nic
-        roles = record.placements("moved", "parked")
-        await site.place(roles, [destination])
+        roles, ahead = record.placements("moved", "parked"), self._ahead
+        await self._place(roles, [destination], None if ahead is None else ahead.hold)
         await self._hypervisor.attach(record.vm, destination, record.destination.vf)
-        await site.settle(roles, [source])
-        await site.settle(roles, site.others(source, destination))
+        if ahead is not None:
+            await site.carry_out(roles, ahead.redirect, skip_down=True)
+        else:
+            await site.settle(roles, [source, *site.others(source, destination)])
         await site.announce(destination)
 
     async def _resume(self) -> None:
@@ -177,9 +184,17 @@ class Attempt:
         record = self.record
         nic, vf = record.destination.nic, record.destination.vf
         await self._traffic.release(record.destination)
-        await self._site.place(record.placements("moved", "active"), [nic])
+        roles = record.placements("moved", "active")
+        await self._place(roles, [nic], None if self._ahead is None else self._ahead.deliver)
         await self._thaw()
         self._site.fabric.move(record.vm, record.destination.server, vf)
+
+    async def _place(self, roles: Placements, nics: list[str], plan: Plan | None) -> None:
+        """Program NICs for new placements: as planned, or by comparing anew after a failure."""
+        if plan is not None:
+            await self._site.carry_out(roles, plan)
+        else:
+            await self._site.place(roles, nics)
 
     async def _release(self) -> None:
         """The source forgets the VM once nothing has arrived there for the drain time."""
@@ -244,6 +259,7 @@ class Attempt:
                         f"{self.record.vm} is on its way to {self.record.destination.server} and "
                         f"cannot go on: {error} It is continued when the controller restarts."
                     ) from error
+                self._ahead = None  # what the NICs hold now must be looked up
                 self._turn.give()  # the NIC's reconciliation needs it
                 await asyncio.sleep(POLL_S)
 

@@ -33,12 +33,18 @@ class Site:
         """Compute, and do not write, what other placements mean for ``nics``."""
         return self.fabric.plan({self.vm: placements}, after, nics)
 
-    async def carry_out(self, placements: Placements, plan: Plan) -> None:
-        """Write a plan, NIC after NIC. NicDownError if one is not connected."""
+    async def carry_out(
+        self, placements: Placements, plan: Plan, *, skip_down: bool = False
+    ) -> None:
+        """Write a plan, NIC after NIC. NicDownError if one is down, unless such are skipped."""
         self.fabric.placements[self.vm] = placements
         for nic, step in plan.items():
-            self.require_up(nic)
-            await self.fabric.execute(nic, step)
+            try:
+                self.require_up(nic)
+                await self.fabric.execute(nic, step)
+            except NicDownError:
+                if not skip_down:
+                    raise
 
     async def place(self, placements: Placements, nics: Iterable[str]) -> None:
         """Set the VM's placements and program ``nics`` in turn. NicDownError if one is down."""
