@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -77,18 +78,64 @@ class NativeSwitch:
         self.device.stop()
 
 
+class VethPorts:
+    """veth pairs named after this process: near ends for a switch, far ends for the test."""
+
+    def __init__(self, ports: Iterable[int]) -> None:
+        self._prefix = f"p4t{os.getpid() % 100000}{next(_serial)}"
+        self.ports = tuple(ports)
+        for port in self.ports:
+            near, far = self.near_end(port), self.far_end(port)
+            subprocess.run(
+                ["ip", "link", "add", near, "type", "veth", "peer", "name", far], check=True
+            )
+            for name in (near, far):
+                setting = f"net.ipv6.conf.{name}.disable_ipv6=1"
+                subprocess.run(["sysctl", "-qw", setting], check=True)
+                subprocess.run(["ip", "link", "set", name, "up"], check=True)
+
+    def near_end(self, port: int) -> str:
+        return f"{self._prefix}s{port}"
+
+    def far_end(self, port: int) -> str:
+        return f"{self._prefix}h{port}"
+
+    def remove(self) -> None:
+        for port in self.ports:
+            subprocess.run(["ip", "link", "delete", self.near_end(port)], check=True)
+
+
+class NativePorts:
+    """The native switch on veth pairs, for clients that bring their own data plane."""
+
+    def __init__(self, ports: Iterable[int]) -> None:
+        self._links = VethPorts(ports)
+        self._switch = NativeSwitch(ports=range(0))
+        for port in self._links.ports:
+            self._switch.device.add_port(port, self._links.near_end(port))
+        self.address = self._switch.address
+
+    def far_end(self, port: int) -> str:
+        return self._links.far_end(port)
+
+    def __enter__(self) -> NativePorts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._switch.stop()
+        self._links.remove()
+
+
 class Bmv2Switch:
     """simple_switch_grpc on veth pairs, of which the far ends are raw sockets of ours."""
 
     def __init__(self) -> None:
-        self._prefix = f"p4t{os.getpid() % 100000}"
-        self._sockets: dict[int, socket.socket] = {}
+        self._links = VethPorts(PORTS)
+        self._sockets = {port: _raw_socket(self._links.far_end(port)) for port in PORTS}
         self._folder = tempfile.TemporaryDirectory()
-        for port in PORTS:
-            self._make_port(port)
         grpc_port = free_port()
         self.address = f"127.0.0.1:{grpc_port}"
-        interfaces = [w for p in PORTS for w in ("-i", f"{p}@{self._name(p)}")]
+        interfaces = [w for p in PORTS for w in ("-i", f"{p}@{self._links.near_end(p)}")]
         self._log = (Path(self._folder.name) / "bmv2.log").open("wb")
         self._process = subprocess.Popen(
             ["simple_switch_grpc", "--no-p4", "--device-id", "1", *interfaces,
@@ -120,24 +167,17 @@ class Bmv2Switch:
         self._process.terminate()
         self._process.wait(DEADLINE_S)
         self._log.close()
-        for port, sock in self._sockets.items():
+        for sock in self._sockets.values():
             sock.close()
-            subprocess.run(["ip", "link", "delete", self._name(port)], check=True)
+        self._links.remove()
         self._folder.cleanup()
 
-    def _name(self, port: int) -> str:
-        return f"{self._prefix}s{port}"
 
-    def _make_port(self, port: int) -> None:
-        near, far = self._name(port), f"{self._prefix}h{port}"
-        subprocess.run(["ip", "link", "add", near, "type", "veth", "peer", "name", far], check=True)
-        for name in (near, far):
-            subprocess.run(["sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1"], check=True)
-            subprocess.run(["ip", "link", "set", name, "up"], check=True)
-        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-        sock.bind((far, 0))
-        sock.setblocking(False)
-        self._sockets[port] = sock
+def _raw_socket(interface: str) -> socket.socket:
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    sock.bind((interface, 0))
+    sock.setblocking(False)
+    return sock
 
 
 def _take(sock: socket.socket) -> bytes | None:
