@@ -58,13 +58,18 @@ class ConnectionService:
         self._handlers = contextlib.ExitStack()
         self._served: set[str] = set()
 
+    @property
+    def unhealthy(self) -> frozenset[str]:
+        """VMs that fail the health check of a service."""
+        return self._health.unhealthy
+
     def decider(self) -> Decider:
         """The decider for the present state, placements and health."""
-        present = (self._fabric.state, (dict(self._fabric.placements), self._health.unhealthy))
+        present = (self._fabric.state, (dict(self._fabric.placements), self.unhealthy))
         if self._decider is None or present != self._decided_for:
             everyone = [place for places in self._fabric.placements.values() for place in places]
             state = self._fabric.state
-            self._decider = Decider(state, everyone, self._pools, self._health.unhealthy)
+            self._decider = Decider(state, everyone, self._pools, self.unhealthy)
             self._decided_for = present
         return self._decider
 
@@ -146,14 +151,14 @@ class ConnectionService:
     async def _probe_forever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            before = self._health.unhealthy
+            before = self.unhealthy
             for probe in list(self._health.probes(self._fabric.state, loop.time())):
                 try:
                     await self._send_probe(probe)
                 except ControlError as error:
                     LOG.debug("health check of %s: %s", probe.vm, error)
-            for vm in sorted(before ^ self._health.unhealthy):
-                word = "fails" if vm in self._health.unhealthy else "is well again"
+            for vm in sorted(before ^ self.unhealthy):
+                word = "fails" if vm in self.unhealthy else "is well again"
                 self._fabric.bus.emit("policy", vm, f"health check {word}")
             await asyncio.sleep(PROBE_TICK_S)
 

@@ -1,0 +1,132 @@
+"""Tenants in a running lab: overlays, a balancer, stateful groups, a shared address, a move."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from control.connections.service import ConnectionService
+from control.operations import Operations
+from tests.lab.helpers import free_ports, needs_root, wait_for
+from topologies.lab import Lab, Options
+from topologies.network import Ports
+
+pytestmark = [pytest.mark.lab, needs_root]
+SERVE = """
+import socket, sys
+server = socket.create_server(("", 8080))
+while True:
+    peer, _ = server.accept()
+    peer.recv(100)
+    peer.sendall(sys.argv[1].encode())
+    peer.close()
+"""
+ASK = """
+import socket
+for _ in range(20):
+    peer = socket.create_connection(("10.0.0.100", 80), 10)
+    peer.sendall(b"x")
+    print(peer.recv(100).decode())
+    peer.close()
+"""
+ECHO = """
+import socket
+peer, _ = socket.create_server(("", 5432)).accept()
+while data := peer.recv(100):
+    peer.sendall(data)
+"""
+TALK = """
+import socket, sys
+peer = socket.create_connection(("10.0.1.2", 5432), 10)
+for line in sys.stdin:
+    peer.sendall(line.encode())
+    print(peer.recv(100).decode(), end="", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    base = free_ports(4)
+    options = Options(
+        target=os.environ.get("TARGET", "auto"),
+        compiler=os.environ.get("P4C", "auto"),
+        run_dir=tmp_path_factory.mktemp("tenants"),
+        ports=Ports(prefix=f"n{os.getpid() % 1000:03d}", p4runtime=base, thrift=base + 2),
+    )
+    with Lab("tenants", options) as running:
+        for vm, gateway in (("vm1", "10.0.0.254"), ("vm2", "10.0.1.254"), ("vm3", "10.0.0.254")):
+            running.vm(vm).run(["ip", "route", "replace", "default", "via", gateway])
+        yield running
+
+
+def _service(lab: Lab) -> ConnectionService:
+    (found,) = (c for c in lab.controller.fabric.companions if isinstance(c, ConnectionService))
+    return found
+
+
+def test_overlapping_tenants_each_reach_their_own(lab: Lab) -> None:
+    assert lab.vm("vm1").pings("10.0.0.3", count=2) == 2
+    assert lab.vm("vm5").pings("10.0.0.3", count=2) == 2
+    assert lab.vm("vm5").pings("10.0.0.4", count=1, wait=0.3) == 0
+
+
+def test_gateway_and_outside(lab: Lab) -> None:
+    assert lab.vm("vm1").pings("10.0.0.254", count=2) == 2
+    assert lab.vm("vm1").pings("192.168.0.1", count=2) == 2
+
+
+def test_balancer_spreads_and_leaves_out_the_sick(lab: Lab) -> None:
+    servers = {vm: lab.vm(vm).popen([sys.executable, "-c", SERVE, vm]) for vm in ("vm3", "vm4")}
+    try:
+        service = _service(lab)
+        wait_for(lambda: not service.unhealthy)
+        wait_for(lambda: _answers(lab) == {"vm3", "vm4"})
+        servers["vm3"].kill()
+        wait_for(lambda: service.unhealthy == {"vm3"})
+        assert _answers(lab) == {"vm4"}
+    finally:
+        for server in servers.values():
+            server.kill()
+            server.communicate()
+
+
+def _answers(lab: Lab) -> set[str]:
+    try:
+        return set(lab.vm("vm1").run([sys.executable, "-c", ASK], check=True).stdout.split())
+    except Exception:  # noqa: BLE001 - the servers are not up yet
+        return set()
+
+
+def test_established_connection_survives_a_move_and_explain_says_why(lab: Lab) -> None:
+    operations = Operations(lab.controller)
+    server = lab.vm("vm2").popen([sys.executable, "-c", ECHO])
+    talker: Any = None
+    try:
+        wait_for(lambda: "5432" in lab.vm("vm2").run(["ss", "-ltn"]).stdout)
+        talker = lab.vm("vm3").popen([sys.executable, "-c", TALK], stdin=-1, stdout=-1, text=True)
+        assert _say(talker, "before") == "before\n"
+
+        async def move() -> None:
+            async for _ in lab.controller.migrate("vm2", "server2"):
+                pass
+
+        lab.run(move())
+        assert _say(talker, "after") == "after\n"
+        steps = lab.run(operations.explain("vm1", "tcp 10.0.0.1:999 > 10.0.1.2:5432"))
+        assert steps[-1]["does"] == "dropped: denied by the receiving VM's rules"
+        assert {step["nic"] for step in steps} == {"nic1", "nic2"}
+    finally:
+        for process in (talker, server):
+            if process is not None:
+                process.kill()
+                process.communicate()
+
+
+def _say(talker: Any, word: str) -> str:
+    talker.stdin.write(f"{word}\n")
+    talker.stdin.flush()
+    return str(talker.stdout.readline())

@@ -1,0 +1,117 @@
+"""The desired state: what is refused, with line and reason; documents there and back; room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from control.model import DesiredState, DocumentError, dump_document, parse_document
+from control.policy import compile_nic
+from control.policy.room import lacking
+
+from .rig import nic, state, vm
+from .test_connections import _balanced, _natted
+
+TOPOLOGIES = Path(__file__).parents[2] / "topologies"
+
+DOCUMENT = """\
+servers:
+  - {name: server1, nic: nic1, mac: "02:00:00:00:01:00"}
+nics:
+  - {name: nic1, id: 1, vfs: 2}
+networks:
+  - name: lan
+vms:
+  - name: vm1
+    server: server1
+    vf: 0
+    mac: "02:00:00:00:00:01"
+    network: lan
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("network: lan", "network: wan", 8, "network 'wan' does not exist; known: lan"),
+        ("vf: 0", "vf: 7", 8, "VF 7, but nic1 has VFs 0..1"),
+        ("vf: 0", "vf: no", 10, "valid integer"),
+        ("server: server1", "sever: server1", 9, "vms.0.sever is not a known key"),
+        ('mac: "02:00:00:00:00:01"', 'mac: "03:00:00:00:00:01"', 11, "multicast MAC"),
+        ("nic: nic1", "nic: nic9", 2, "NIC 'nic9' does not exist"),
+        ("  - name: lan", "  - name: lan\n    vlan: 5\n    vni: 5", 6, "vlan and vni; give one"),
+        ("    network: lan", "    network: lan\n    min_tx_rate: 5", 8, "no link_mbps"),
+    ],
+)
+def test_mistakes_are_told_with_their_line(old: str, new: str, line: int, words: str) -> None:
+    with pytest.raises(DocumentError, match=words) as caught:
+        parse_document(DOCUMENT.replace(old, new), "my.yaml")
+    assert caught.value.line == line
+    assert str(caught.value).startswith(f"my.yaml:{line}: ")
+
+
+def test_text_that_is_no_document() -> None:
+    with pytest.raises(DocumentError, match=r"my\.yaml:2: not valid YAML"):
+        parse_document("a: [1,\n}", "my.yaml")
+    with pytest.raises(DocumentError, match="expected keys servers"):
+        parse_document("- 1\n", "my.yaml")
+
+
+def test_documents_survive_the_way_there_and_back() -> None:
+    for desired in (state(), _natted(), _balanced()):
+        assert parse_document(dump_document(desired)) == desired
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"vms": [vm(1), vm(1)]}, "name vm1 is given twice"),
+        ({"vms": [vm(1), vm(2, ips=["10.0.0.1/24"])]}, "which vm1 has too"),
+        ({"vms": [vm(1), vm(2, vf=0)]}, "VF of its server"),
+        ({"vms": [vm(1, groups=["web"])]}, "security group 'web' does not exist"),
+        ({"nics": [nic(link_mbps=10), nic("nic2", 2)],
+          "vms": [vm(1, min_tx_rate=6), vm(2, min_tx_rate=6)]}, "12 Mb/s promised on nic1"),
+        ({"vms": [vm(1, max_tx_rate=5, min_tx_rate=6)],
+          "nics": [nic(link_mbps=10), nic("nic2", 2)]}, "min_tx_rate 6 is above max_tx_rate 5"),
+        ({"floating": [{"address": "192.0.2.1", "vm": "vm1"}]}, "has no router"),
+        ({"acl": [{"name": "x", "dst_ports": "80"}]}, "protocol must be tcp or udp"),
+        ({"mirrors": [{"name": "m", "id": 1, "vm": "vm1"}]}, "give either to_vm or to_port"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        state(**changes)
+
+
+def test_overlapping_tenants_may_share_addresses() -> None:
+    networks = [{"name": "red", "vni": 1}, {"name": "blue", "vni": 2}]
+    desired = state(
+        networks=networks,
+        vms=[vm(1, network="red"), vm(2, network="blue", ips=["10.0.0.1/24"], mac=vm(1)["mac"])],
+    )
+    assert isinstance(desired, DesiredState)
+
+
+def test_what_does_not_fit_is_told_before_anything_is_written() -> None:
+    def rules(first: int, count: int) -> DesiredState:
+        ports = [{"protocol": "tcp", "ports": first + number} for number in range(count)]
+        return state(groups=[{"name": "g", "rules": ports}], vms=[vm(1, groups=["g"])])
+
+    sizes = {"rules_in_v4_table": 100}
+    before = compile_nic(rules(1, 60), "nic1")
+    after = compile_nic(rules(1000, 60), "nic1", tags=before.tags)
+    assert lacking(before, sizes) == []
+    assert lacking(compile_nic(rules(1, 200), "nic1"), sizes) == [
+        "rules_in_v4_table needs 200 entries, has 100"
+    ]
+    assert lacking(after, sizes, before) == [
+        "rules_in_v4_table needs 120 entries while old and new rules stand side by side (60 new), "
+        "has 100"
+    ]
+
+
+def test_compiling_is_deterministic() -> None:
+    assert compile_nic(_natted(), "nic1") == compile_nic(_natted(), "nic1")
