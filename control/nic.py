@@ -18,6 +18,7 @@ from control.difference import Difference, Key, compare, index
 from control.encoder import Encoder
 from control.errors import ControlError, NicDownError, NicError
 from control.policy import Entry
+from control.quirks import reset_meters
 
 LOG = logging.getLogger(__name__)
 BATCH = 2000
@@ -194,11 +195,11 @@ class Nic:
         if not step.difference:
             return
         self._held = None  # unknown until all of it is written
-        *rest, removals = self._parts(step.difference)
-        for part in rest:
-            await self.write(part)
+        *early, last = self._parts(step.difference)
+        for part in early:
+            await self.write(reset_meters(part, self.encoder.metered))
             await asyncio.sleep(GRACE_S)
-        await self.write(removals)
+        await self.write(reset_meters(last, self.encoder.metered))
         self._held = step.want
 
     def _parts(self, difference: Difference) -> list[Sequence[p4r.Update]]:

@@ -1,0 +1,37 @@
+"""What the controller does because a known P4Runtime server does not do as the specification says.
+
+BMv2 (PI): a table entry written without ``meter_config`` keeps whatever its meter cell held before,
+that of a deleted entry whose handle it got included. The specification wants the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from finsy.proto import p4r
+
+
+def reset_meters(updates: Iterable[p4r.Update], metered: frozenset[int]) -> Sequence[p4r.Update]:
+    """Follow each entry without a rate, in the ``metered`` tables, by a reset of its meter."""
+    settled = []
+    for update in updates:
+        settled.append(update)
+        entry = update.entity.table_entry
+        if (
+            entry.table_id in metered
+            and update.type != p4r.Update.DELETE
+            and not entry.HasField("meter_config")
+        ):
+            settled.append(_reset(entry))
+    return settled
+
+
+def _reset(entry: p4r.TableEntry) -> p4r.Update:
+    """The update that puts an entry's direct meter back to passing everything."""
+    reset = p4r.Update(type=p4r.Update.MODIFY)
+    target = reset.entity.direct_meter_entry.table_entry
+    target.table_id = entry.table_id
+    target.match.extend(entry.match)
+    target.priority = entry.priority
+    target.is_default_action = entry.is_default_action
+    return reset

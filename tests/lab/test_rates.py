@@ -1,0 +1,41 @@
+"""Rates of VFs on a running NIC: set, taken away, and never inherited by another VM's entry."""
+
+from __future__ import annotations
+
+from control.model import DesiredState
+from topologies.lab import Lab
+
+
+def set_rate(lab: Lab, vm: str, rate: float) -> None:
+    """Change one VM's max_tx_rate in the desired state."""
+    state = lab.controller.state
+    vms = [v.model_copy(update={"max_tx_rate": rate}) if v.name == vm else v for v in state.vms]
+    changed = DesiredState.model_validate({**state.model_dump(), "vms": vms})
+    lab.run(lab.controller.fabric.change(changed))
+
+
+def rates(lab: Lab, nic: str) -> list[int]:
+    """Committed rates that the NIC's own port table reports, in bytes per second."""
+    session = lab.controller.fabric.nic(nic)
+    found = lab.run(session._read_back())
+    entries = [e.table_entry for e in found if e.HasField("table_entry")]
+    table = session.encoder.table_ids["port_table"]
+    return sorted(e.meter_config.cir for e in entries if e.table_id == table and e.meter_config.cir)
+
+
+def test_a_rate_is_set_and_taken_away(lab: Lab) -> None:
+    assert rates(lab, "nic2") == []
+    set_rate(lab, "vm3", 100)
+    assert rates(lab, "nic2") == [100_000_000 // 8]
+    set_rate(lab, "vm3", 0)
+    assert rates(lab, "nic2") == []
+
+
+def test_an_entry_does_not_inherit_the_meter_of_a_removed_one(lab: Lab) -> None:
+    state = lab.controller.state
+    set_rate(lab, "vm4", 100)
+    without = [vm for vm in lab.controller.state.vms if vm.name != "vm4"]
+    gone = DesiredState.model_validate({**state.model_dump(), "vms": without})
+    lab.run(lab.controller.fabric.change(gone))
+    lab.run(lab.controller.fabric.change(state))
+    assert rates(lab, "nic2") == []
