@@ -83,7 +83,7 @@ class StatementParser(AnnotationParser):
         if self._at_declaration():
             if not declarations:
                 raise self.fail("a statement")
-            return self.variable_or_instance(annotations)
+            return self.variable_or_instance(annotations, instances=not self.in_parser)
         if annotations:
             raise self.fail(_NO_ANNOTATION)
         if kind == ";":
@@ -264,11 +264,13 @@ class StatementParser(AnnotationParser):
             self.at = start
         return following == "(" or self.is_name(following)
 
-    def variable_or_instance(self, annotations: list[ir.Annotation]) -> ir.Statement:
-        """`T name [= init];` or `T(args) name;`."""
+    def variable_or_instance(
+        self, annotations: list[ir.Annotation], instances: bool = True
+    ) -> ir.Statement:
+        """`T name [= init];` or, if allowed here, `T(args) name;`."""
         loc = self.loc()
         ref = self.type_ref()
-        if self.kinds[self.at] == "(":
+        if self.kinds[self.at] == "(" and instances:
             instance = self.instance(ref, annotations, loc)
             return ir.DeclStmt(instance, loc=instance.loc)
         found = self._variable(ref, annotations)

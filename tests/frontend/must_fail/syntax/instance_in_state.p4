@@ -1,0 +1,9 @@
+extern E {
+    E();
+}
+parser p() {
+    state start {
+        E() e;
+        transition accept;
+    }
+}
