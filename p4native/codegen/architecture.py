@@ -256,7 +256,7 @@ class ArchitectureGen:
             code = exprs.low(e, width)
             if width < size * 8:
                 code = f"p4n_low({code}, {width})"
-            out.line(f"p4n_st(record + {at}, {size}, {code});")
+            out.line(f"p4n_st{size}(record + {at}, {code});")
             return
         place = exprs.place(e)
         done = 0
@@ -264,7 +264,7 @@ class ArchitectureGen:
             chunk = min(64, size * 8 - done) if done else (size * 8 - 1) % 64 + 1
             lsb = size * 8 - done - chunk
             part = exprs.slice(place, lsb, min(chunk, width - lsb)).code
-            out.line(f"p4n_st(record + {at + done // 8}, {chunk // 8}, {part});")
+            out.line(f"p4n_st{chunk // 8}(record + {at + done // 8}, {part});")
             done += chunk
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from p4native.bmv2 import model as m
+from p4native.codegen.access import load_bits, store_bits
 from p4native.codegen.context import Context
 from p4native.codegen.emitter import Emitter
 from p4native.codegen.errors import CodegenError
@@ -192,7 +193,8 @@ class CalculationGen:
                 at += piece.width
             else:
                 for width, code in _chunks(piece):
-                    out.line(f"p4n_stbits(buf + n, {at}, {width}, {code});")
+                    for line in store_bits(Place("bytes", "buf + n", width), at, width, code):
+                        out.line(line)
                     at += width
         out.line(f"n += {at // 8};")
 
@@ -236,7 +238,8 @@ def _chunks(piece: Piece) -> list[tuple[int, str]]:
     while left:
         width = left % 64 or 64
         if piece.base:
-            chunks.append((width, f"p4n_ldbits({piece.base}, {piece.bit + at}, {width})"))
+            place = Place("bytes", piece.base, piece.width)
+            chunks.append((width, load_bits(place, piece.bit + at, width)))
         else:
             chunks.append((width, u64(piece.value >> (left - width) & (1 << width) - 1)))
         at, left = at + width, left - width

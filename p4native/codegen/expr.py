@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from p4native.bmv2 import model as m
 from p4native.codegen import wide
+from p4native.codegen.access import load_bits
 from p4native.codegen.emitter import Emitter
 from p4native.codegen.layout import register_cell_bytes
 from p4native.codegen.names import u64, u128
@@ -193,7 +194,7 @@ class ExprGen(RefGen):
             return self.slice(place, 0, demand)
         if place.width > 128:
             return wide.load(self.out, place, lo, hi)
-        code = self._load_bits(place, place.bit, place.width)
+        code = load_bits(place, place.bit, place.width)
         cls = class_of(lo, hi)
         if place.signed:
             fn = "p4n_sext" if place.width <= 64 else "p4n_sext128"
@@ -207,16 +208,7 @@ class ExprGen(RefGen):
         if width > 128:
             part = Place("bytes", place.code, width, bit=bit, bit_extra=place.bit_extra)
             return wide.load(self.out, part, lo, hi)
-        return Val(self._load_bits(place, bit, width), class_of(lo, hi), lo, hi)
-
-    @staticmethod
-    def _load_bits(place: Place, bit: int, width: int) -> str:
-        if not place.bit_extra and bit % 8 == 0 and width % 8 == 0 and width <= 64:
-            at = f"{place.code} + {bit // 8}" if bit else place.code
-            return f"p4n_ld({at}, {width // 8})"
-        at = f"{bit}" if not place.bit_extra else f"{bit} + {place.bit_extra}"
-        fn = "p4n_ldbits" if width <= 64 else "p4n_ldbits128"
-        return f"{fn}({place.code}, {at}, {width})"
+        return Val(load_bits(place, bit, width), class_of(lo, hi), lo, hi)
 
     def _register(self, e: m.RegisterRef) -> Val:
         index = self.out.temp("uint64_t", self.low(e.index, 64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p4native.bmv2 import model as m
 from p4native.codegen import wide
+from p4native.codegen.access import store_bits
 from p4native.codegen.expr import ExprGen
 from p4native.codegen.layout import register_cell_bytes
 from p4native.codegen.phv import Place, int_type
@@ -61,16 +62,17 @@ class StoreGen:
         self.out.line(f"{place.code} = ({ctype}){code};")
 
     def _put_bits(self, place: Place, v: Val) -> None:
-        plain = not place.bit_extra and place.bit % 8 == 0 and place.width % 8 == 0
-        if plain and place.width <= 64:
-            at = f"{place.code} + {place.bit // 8}" if place.bit else place.code
-            code = self.exprs.cast(v, "u64")
-            self.out.line(f"p4n_st({at}, {place.width // 8}, {code});")
+        if place.width <= 64:
+            self._put_word(place, place.bit, place.width, self.exprs.cast(v, "u64"))
             return
-        bit = f"{place.bit} + {place.bit_extra}" if place.bit_extra else str(place.bit)
-        cls, fn = ("u64", "p4n_stbits") if place.width <= 64 else ("u128", "p4n_stbits128")
-        code = self.exprs.cast(v, cls)
-        self.out.line(f"{fn}({place.code}, {bit}, {place.width}, {code});")
+        value = self.out.temp("const p4n_u128", self.exprs.cast(v, "u128"))
+        high = place.width - 64
+        self._put_word(place, place.bit, high, f"(uint64_t)({value} >> 64)")
+        self._put_word(place, place.bit + high, 64, f"(uint64_t){value}")
+
+    def _put_word(self, place: Place, bit: int, width: int, value: str) -> None:
+        for line in store_bits(place, bit, width, value):
+            self.out.line(line)
 
     def _clamped(self, place: Place, v: Val) -> Val:
         lo, hi = signed(place.width) if place.signed else unsigned(place.width)

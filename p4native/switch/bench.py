@@ -58,7 +58,7 @@ class Bench:
         packets = batches * _BATCH
         overhead = idle / packets
         counts = [None if n == _UNKNOWN else n / packets for n in best[2:]]
-        return Result(packets * _RUNS, best[0] / packets - overhead, overhead, *counts)
+        return Result(packets * _RUNS, max(0.0, best[0] / packets - overhead), overhead, *counts)
 
     def _once(self, batches: int, *, process: bool) -> list[int]:
         out = (c.c_uint64 * 6)()

@@ -53,7 +53,7 @@ class Harness:
     """One program on the harness."""
 
     def __init__(
-        self, program: m.Program, directory: Path, compiler: str = "gcc", optimise: str = "-O1"
+        self, program: m.Program, directory: Path, compiler: str = "gcc", optimise: str = "-O0"
     ) -> None:
         library = directory / "program.so"
         flags = (optimise, "-fPIC")

@@ -185,7 +185,7 @@ static uint64_t rotl(uint64_t v, unsigned by)
 
 static uint64_t little64(const uint8_t *p)
 {
-	return __builtin_bswap64(p4n_ld(p, 8));
+	return __builtin_bswap64(p4n_ld8(p));
 }
 
 static uint64_t xxh_round(uint64_t acc, uint64_t word)
@@ -217,7 +217,7 @@ uint64_t p4n_xxh64(const uint8_t *p, uint32_t n)
 	for (; left >= 8; left -= 8, p += 8)
 		h = rotl(h ^ xxh_round(0, little64(p)), 27) * XXH_1 + XXH_4;
 	if (left >= 4) {
-		h = rotl(h ^ (uint64_t)__builtin_bswap32((uint32_t)p4n_ld(p, 4)) * XXH_1, 23) * XXH_2 +
+		h = rotl(h ^ (uint64_t)__builtin_bswap32((uint32_t)p4n_ld4(p)) * XXH_1, 23) * XXH_2 +
 		    XXH_3;
 		p += 4;
 		left -= 4;

@@ -12,75 +12,127 @@ __extension__ typedef __int128 p4n_i128;
 
 #define P4N_INLINE static inline __attribute__((always_inline))
 
-/* The n-byte (1..8, a constant) big-endian number at p. */
-P4N_INLINE uint64_t p4n_ld(const uint8_t *p, unsigned n)
+/* The big-endian number of 1 to 8 bytes at p. */
+P4N_INLINE uint64_t p4n_ld1(const uint8_t *p)
 {
-	uint16_t h;
-	uint32_t w;
-	uint64_t d;
-
-	switch (n) {
-	case 1:
-		return p[0];
-	case 2:
-		memcpy(&h, p, 2);
-		return __builtin_bswap16(h);
-	case 3:
-		return p4n_ld(p, 2) << 8 | p[2];
-	case 4:
-		memcpy(&w, p, 4);
-		return __builtin_bswap32(w);
-	case 5:
-		return p4n_ld(p, 4) << 8 | p[4];
-	case 6:
-		return p4n_ld(p, 4) << 16 | p4n_ld(p + 4, 2);
-	case 7:
-		return p4n_ld(p, 4) << 24 | p4n_ld(p + 4, 3);
-	default:
-		memcpy(&d, p, 8);
-		return __builtin_bswap64(d);
-	}
+	return p[0];
 }
 
-/* Stores the low n bytes (1..8, a constant) of v at p. */
-P4N_INLINE void p4n_st(uint8_t *p, unsigned n, uint64_t v)
+P4N_INLINE uint64_t p4n_ld2(const uint8_t *p)
 {
-	uint16_t h;
-	uint32_t w;
-	uint64_t d;
+	uint16_t v;
 
-	switch (n) {
-	case 1:
-		p[0] = (uint8_t)v;
+	memcpy(&v, p, 2);
+	return __builtin_bswap16(v);
+}
+
+P4N_INLINE uint64_t p4n_ld4(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, 4);
+	return __builtin_bswap32(v);
+}
+
+P4N_INLINE uint64_t p4n_ld8(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return __builtin_bswap64(v);
+}
+
+P4N_INLINE uint64_t p4n_ld3(const uint8_t *p)
+{
+	return p4n_ld2(p) << 8 | p[2];
+}
+
+P4N_INLINE uint64_t p4n_ld5(const uint8_t *p)
+{
+	return p4n_ld4(p) << 8 | p[4];
+}
+
+P4N_INLINE uint64_t p4n_ld6(const uint8_t *p)
+{
+	return p4n_ld4(p) << 16 | p4n_ld2(p + 4);
+}
+
+P4N_INLINE uint64_t p4n_ld7(const uint8_t *p)
+{
+	return p4n_ld4(p) << 24 | p4n_ld3(p + 4);
+}
+
+/* Stores the low 1 to 8 bytes of v at p. */
+P4N_INLINE void p4n_st1(uint8_t *p, uint64_t v)
+{
+	p[0] = (uint8_t)v;
+}
+
+P4N_INLINE void p4n_st2(uint8_t *p, uint64_t v)
+{
+	uint16_t be = __builtin_bswap16((uint16_t)v);
+
+	memcpy(p, &be, 2);
+}
+
+P4N_INLINE void p4n_st4(uint8_t *p, uint64_t v)
+{
+	uint32_t be = __builtin_bswap32((uint32_t)v);
+
+	memcpy(p, &be, 4);
+}
+
+P4N_INLINE void p4n_st8(uint8_t *p, uint64_t v)
+{
+	uint64_t be = __builtin_bswap64((uint64_t)v);
+
+	memcpy(p, &be, 8);
+}
+
+P4N_INLINE void p4n_st3(uint8_t *p, uint64_t v)
+{
+	p4n_st2(p, v >> 8);
+	p[2] = (uint8_t)v;
+}
+
+P4N_INLINE void p4n_st5(uint8_t *p, uint64_t v)
+{
+	p4n_st4(p, v >> 8);
+	p[4] = (uint8_t)v;
+}
+
+P4N_INLINE void p4n_st6(uint8_t *p, uint64_t v)
+{
+	p4n_st4(p, v >> 16);
+	p4n_st2(p + 4, v);
+}
+
+P4N_INLINE void p4n_st7(uint8_t *p, uint64_t v)
+{
+	p4n_st4(p, v >> 24);
+	p4n_st3(p + 4, v);
+}
+
+/* The same for a number of bytes that is only known at run time. */
+static inline uint64_t p4n_ld(const uint8_t *p, unsigned n)
+{
+	uint64_t v = 0;
+
+	if (n == 8)
+		return p4n_ld8(p);
+	while (n--)
+		v = v << 8 | *p++;
+	return v;
+}
+
+static inline void p4n_st(uint8_t *p, unsigned n, uint64_t v)
+{
+	if (n == 8) {
+		p4n_st8(p, v);
 		return;
-	case 2:
-		h = __builtin_bswap16((uint16_t)v);
-		memcpy(p, &h, 2);
-		return;
-	case 3:
-		p4n_st(p, 2, v >> 8);
-		p[2] = (uint8_t)v;
-		return;
-	case 4:
-		w = __builtin_bswap32((uint32_t)v);
-		memcpy(p, &w, 4);
-		return;
-	case 5:
-		p4n_st(p, 4, v >> 8);
-		p[4] = (uint8_t)v;
-		return;
-	case 6:
-		p4n_st(p, 4, v >> 16);
-		p4n_st(p + 4, 2, v);
-		return;
-	case 7:
-		p4n_st(p, 4, v >> 24);
-		p4n_st(p + 4, 3, v);
-		return;
-	default:
-		d = __builtin_bswap64(v);
-		memcpy(p, &d, 8);
 	}
+	for (; n--; v >>= 8)
+		p[n] = (uint8_t)v;
 }
 
 /* The low `bits` (1..64) of v. */
@@ -94,8 +146,8 @@ P4N_INLINE p4n_u128 p4n_low128(p4n_u128 v, unsigned bits)
 	return bits >= 128 ? v : v & (((p4n_u128)1 << bits) - 1);
 }
 
-/* `width` bits (1..64) that start `off` bits after p. */
-P4N_INLINE uint64_t p4n_ldbits(const uint8_t *p, unsigned off, unsigned width)
+/* `width` bits (1..64) that start `off` bits after p, wherever that is. */
+static inline uint64_t p4n_ldbits(const uint8_t *p, unsigned off, unsigned width)
 {
 	unsigned n = ((off & 7) + width + 7) / 8;
 	unsigned shift = n * 8 - (off & 7) - width;
@@ -107,7 +159,7 @@ P4N_INLINE uint64_t p4n_ldbits(const uint8_t *p, unsigned off, unsigned width)
 }
 
 /* p4n_stbits() of bits that lie in at most eight bytes. */
-P4N_INLINE void p4n_stbits8(uint8_t *p, unsigned off, unsigned width, uint64_t v)
+static inline void p4n_stbits8(uint8_t *p, unsigned off, unsigned width, uint64_t v)
 {
 	unsigned n = ((off & 7) + width + 7) / 8;
 	unsigned shift = n * 8 - (off & 7) - width;
@@ -121,7 +173,7 @@ P4N_INLINE void p4n_stbits8(uint8_t *p, unsigned off, unsigned width, uint64_t v
 }
 
 /* Writes `width` bits (1..64) that start `off` bits after p; the bits around them stay. */
-P4N_INLINE void p4n_stbits(uint8_t *p, unsigned off, unsigned width, uint64_t v)
+static inline void p4n_stbits(uint8_t *p, unsigned off, unsigned width, uint64_t v)
 {
 	unsigned extra = (off & 7) + width;
 
@@ -135,14 +187,14 @@ P4N_INLINE void p4n_stbits(uint8_t *p, unsigned off, unsigned width, uint64_t v)
 }
 
 /* `width` bits (1..128) that start `off` bits after p. */
-P4N_INLINE p4n_u128 p4n_ldbits128(const uint8_t *p, unsigned off, unsigned width)
+static inline p4n_u128 p4n_ldbits128(const uint8_t *p, unsigned off, unsigned width)
 {
 	if (width <= 64)
 		return p4n_ldbits(p, off, width);
 	return (p4n_u128)p4n_ldbits(p, off, width - 64) << 64 | p4n_ldbits(p, off + width - 64, 64);
 }
 
-P4N_INLINE void p4n_stbits128(uint8_t *p, unsigned off, unsigned width, p4n_u128 v)
+static inline void p4n_stbits128(uint8_t *p, unsigned off, unsigned width, p4n_u128 v)
 {
 	if (width > 64) {
 		p4n_stbits(p, off, width - 64, (uint64_t)(v >> 64));
