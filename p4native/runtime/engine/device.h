@@ -8,7 +8,7 @@
 
 #include "internal.h"
 
-#define P4N_BATCH 32u        /* frames read or written per system call */
+#define P4N_BATCH 16u        /* frames per system call: their bytes should stay in the cache */
 #define P4N_POOL 2048u       /* frames per packet thread */
 #define P4N_TAILROOM 64u
 #define P4N_MAX_SLOTS 4096u  /* ports at once */

@@ -23,10 +23,14 @@ static struct p4n_packet *new_packet(struct p4n_thread_io *io)
 P4N_EXPORT struct p4n_packet *p4n_packet_alloc(struct p4n_thread *th, uint32_t len)
 {
 	struct p4n_thread_io *io = th->io;
-	struct p4n_packet *p = io->pool;
+	struct p4n_packet *p;
 
 	if (len > P4N_MAX_FRAME)
 		return NULL;
+	/* Many replicas of a whole batch may be waiting to be sent. */
+	if (!io->pool && io->made >= P4N_POOL)
+		p4n_thread_flush(io);
+	p = io->pool;
 	if (p)
 		io->pool = p->next;
 	else if (!(p = new_packet(io)))
