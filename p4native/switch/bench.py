@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from p4native.switch import native
 from p4native.switch.device import Device
 
-_BATCH = 32
 _UNKNOWN = (1 << 64) - 1
 _PROBE_BATCHES = 200
 _RUNS = 5
@@ -55,7 +54,7 @@ class Bench:
         runs = [self._once(batches, process=True) for _ in range(_RUNS)]
         idle = min(self._once(batches, process=False)[0] for _ in range(_RUNS))
         best = min(runs, key=lambda r: r[0])
-        packets = batches * _BATCH
+        packets = best[1]
         overhead = idle / packets
         counts = [None if n == _UNKNOWN else n / packets for n in best[2:]]
         return Result(packets * _RUNS, max(0.0, best[0] / packets - overhead), overhead, *counts)
@@ -66,6 +65,6 @@ class Bench:
             self._device.handle, self._data, self._lens, self._ports, self._count, batches,
             process, out,
         )  # fmt: skip
-        if out[1] != batches * _BATCH:
+        if not out[1]:
             raise MemoryError("the packet pool is exhausted: too many frames go round in circles")
         return list(out)

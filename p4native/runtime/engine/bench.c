@@ -78,7 +78,8 @@ static bool fill(struct p4n_thread_io *io, struct source *s, struct p4n_packet *
 }
 
 /* Runs `batches` of P4N_BATCH frames; with `process` off only allocates, copies and frees them,
- * which is what to subtract. out: ns, frames, then the events of event_ids or UNKNOWN. */
+ * which is what to subtract. out: ns, frames (0: the pool ran dry), then the events of event_ids or
+ * UNKNOWN. */
 P4N_EXPORT void p4n_bench(struct p4n_device *dev, const uint8_t *data, const uint32_t *lens,
 			  const uint32_t *ports, uint32_t n, uint64_t batches, bool process,
 			  uint64_t out[2 + EVENTS])
@@ -96,7 +97,11 @@ P4N_EXPORT void p4n_bench(struct p4n_device *dev, const uint8_t *data, const uin
 	out[1] = 0;
 	switch_events(fds, PERF_EVENT_IOC_ENABLE);
 	start = nanoseconds();
-	for (uint64_t b = 0; b < batches && fill(io, &source, pkts); b++, out[1] += P4N_BATCH) {
+	for (uint64_t b = 0; b < batches; b++, out[1] += P4N_BATCH) {
+		if (!fill(io, &source, pkts)) {
+			out[1] = 0;
+			break;
+		}
 		if (process)
 			p4n_run(io, pkts, P4N_BATCH);
 		else
