@@ -402,11 +402,6 @@ def is_union(t: Type) -> bool:
     return isinstance(t, StructType) and t.decl.kind == "header_union"
 
 
-def is_struct(t: Type) -> bool:
-    """Whether `t` is a plain struct type."""
-    return isinstance(t, StructType) and t.decl.kind == "struct"
-
-
 def width_bits(t: Type) -> int | None:
     """Size in bits of a fixed-size type (varbit counts its maximum), None if it has none."""
     t = underlying(t)

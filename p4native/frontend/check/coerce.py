@@ -260,8 +260,3 @@ def same_width(
     elif right.type is INT and isinstance(left.type, BitsType):
         right = int_to_bits(ctx, right, left.type)
     return left, right
-
-
-def is_scalar(t: Type) -> bool:
-    """Whether a value of this type is a single number or truth value."""
-    return not isinstance(underlying(t), (StructType, StackType, TupleType, ListType))

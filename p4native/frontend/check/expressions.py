@@ -37,11 +37,8 @@ from p4native.frontend.types import (
     TupleType,
     Type,
     TypeNameType,
-    VarbitType,
     bits,
 )
-
-SIZE_METHODS = ("minSizeInBits", "minSizeInBytes", "maxSizeInBits", "maxSizeInBytes")
 
 
 def check(ctx: Context, expr: ir.Expression) -> ir.Expression:
@@ -338,15 +335,6 @@ def _is_constant_compound(expr: ir.Expression) -> bool:
         )
         return pure and all(is_constant(a.expr) for a in expr.args)
     return False
-
-
-def no_varbit(t: Type) -> bool:
-    """Whether the type contains no varbit."""
-    if isinstance(t, VarbitType):
-        return False
-    if isinstance(t, StructType):
-        return all(no_varbit(f) for f in t.fields.values())
-    return no_varbit(t.element) if isinstance(t, StackType) else True
 
 
 _CHECKS: dict[type, Callable[[Context, Any], ir.Expression]] = {
