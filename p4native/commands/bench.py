@@ -7,9 +7,12 @@ import random
 import struct
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from p4native.switch.bench import Result
 
 _FLOWS = 1024
 _FRAME_BYTES = 64
@@ -45,15 +48,8 @@ def bench(  # noqa: PLR0917 - the options of the command
     Without packets of yours: UDP frames of 64 bytes in 1,024 random flows. Frames that the program
     sends are freed at once.
     """
-    from p4native.bmv2.reader import BmvJsonError
-    from p4native.codegen import CodegenError
     from p4native.commands import offline
-    from p4native.p4runtime.copy import CopyError
-    from p4native.stf.errors import StfError
     from p4native.switch.bench import Bench
-    from p4native.switch.build import BuildError
-    from p4native.switch.device import SwitchError
-    from p4native.switch.pcap import PcapError
 
     if (program is None) == (switch is None):
         offline.fail("give a program, or --switch and none")
@@ -70,9 +66,12 @@ def bench(  # noqa: PLR0917 - the options of the command
             running.device.remove_port(number)
         result = Bench(running.device, frames).run(seconds)
         running.close()
-    except (BmvJsonError, BuildError, CodegenError, CopyError, MemoryError, OSError, PcapError,
-            StfError, SwitchError) as fault:  # fmt: skip
+    except offline.user_errors() as fault:
         offline.fail(str(fault))
+    _show(result, as_json)
+
+
+def _show(result: Result, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(result) | {"packets_per_second": result.packets_per_second}))
         return

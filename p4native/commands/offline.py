@@ -99,6 +99,20 @@ class _TracingDevice(Device):
         return super().prepare(json_text, trace=trace)
 
 
+def user_errors() -> tuple[type[Exception], ...]:
+    """What a user can cause: shown as a message, without a traceback."""
+    from p4native.bmv2.reader import BmvJsonError
+    from p4native.codegen import CodegenError
+    from p4native.p4runtime.copy import CopyError
+    from p4native.stf.errors import StfError
+    from p4native.switch.build import BuildError
+    from p4native.switch.device import SwitchError
+    from p4native.switch.pcap import PcapError
+
+    return (BmvJsonError, BuildError, CodegenError, CopyError, MemoryError, OSError, PcapError,
+            StfError, SwitchError)  # fmt: skip
+
+
 def given_frames(packets: Sequence[str], pcap: Path | None, port: int) -> Frames:
     """Frames of --packet (hex digits) and --pcap options, all arriving on one port."""
     from p4native.switch.pcap import read_pcap

@@ -34,14 +34,7 @@ def trace(  # noqa: PLR0917 - the options of the command
     ] = None,
 ) -> None:
     """Show the parser's path, each table with key, entry and action, and where a packet ends."""
-    from p4native.bmv2.reader import BmvJsonError
-    from p4native.codegen import CodegenError
     from p4native.commands import offline
-    from p4native.p4runtime.copy import CopyError
-    from p4native.stf.errors import StfError
-    from p4native.switch.build import BuildError
-    from p4native.switch.device import SwitchError
-    from p4native.switch.pcap import PcapError
 
     if (program is None) == (switch is None):
         offline.fail("give a program, or --switch and none")
@@ -57,8 +50,7 @@ def trace(  # noqa: PLR0917 - the options of the command
             offline.fail("no frames: give --packet, --pcap or --entries with packets")
         _show(running, frames, as_json)
         running.close()
-    except (BmvJsonError, BuildError, CodegenError, CopyError, OSError, PcapError, StfError,
-            SwitchError) as fault:  # fmt: skip
+    except offline.user_errors() as fault:
         offline.fail(str(fault))
 
 
