@@ -90,7 +90,7 @@ def _compile(
     from p4native.bmv2.json_writer import write_json
     from p4native.bmv2.p4info_writer import p4info_text, write_p4info
     from p4native.frontend import parse_and_check
-    from p4native.frontend.diagnostics import Reporter, TooManyErrors
+    from p4native.frontend.diagnostics import Loc, Reporter, TooManyErrors
     from p4native.midend.elaborate import elaborate
     from p4native.midend.passes import run_passes
 
@@ -109,6 +109,9 @@ def _compile(
         json = write_json(elaborated.program, reporter)
         _stop(reporter)
     except TooManyErrors as e:
+        raise CompileError(reporter.render()) from e
+    except RecursionError as e:
+        reporter.error("overlimit", "the program is nested too deeply", Loc(path, 1, 1))
         raise CompileError(reporter.render()) from e
     text = json_module.dumps(json, indent=1) + "\n"
     return CompileResult(text, p4info_text(p4info), reporter.render()), list(reporter.sources)

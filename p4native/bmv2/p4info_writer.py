@@ -325,7 +325,7 @@ class _Writer:
         elif instance.kind == "register":
             made = self.info.registers.add()
             self._preamble(made, "register", instance.name, instance.annotations)
-            self.types.fill(made.type_spec, instance.declared[0])
+            self.types.fill(made.type_spec, instance.type_args[0])
             made.size = instance.args["size"]
         elif instance.kind in _PROFILES:
             self._profile(instance)

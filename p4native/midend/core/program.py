@@ -27,7 +27,6 @@ class Instance:
     loc: Loc
     annotations: Sequence[Any] = ()
     block: str = ""  # the package block it belongs to, "" if global
-    declared: Sequence[Type] = ()  # type arguments before reduction, for P4Info
     in_place: bool = False  # constructed inside a table property
 
 

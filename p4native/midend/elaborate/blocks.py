@@ -99,6 +99,7 @@ class Blocks:
         """A new instance of the control or parser that `call` constructs."""
         decl = call.target
         assert isinstance(decl, (ir.ControlDecl, ir.ParserDecl))
+        self.work.inlining(call.loc, weight=5)
         types = {p: frame.type(t) for p, t in call.type_args.items()}
         inner = Frame(None, name, types)
         for a in call.args:
@@ -169,7 +170,6 @@ class Blocks:
             loc,
             annotations,
             block=self.work.block,
-            declared=declared,
         )
 
     def _constructor_arg(self, frame: Frame, a: ir.Argument) -> Any:

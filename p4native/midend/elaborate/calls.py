@@ -58,19 +58,20 @@ class Calls:
         """The storage `e` denotes, its run-time indices computed now."""
         if isinstance(e, ir.DontCare):
             return DontCareValue(frame.type(e.type))
-        return self._pinned(self.work.exprs.value(frame, e), e.loc)
+        return self.pinned(self.work.exprs.value(frame, e), e.loc)
 
-    def _pinned(self, value: Value, loc: Loc) -> Value:
+    def pinned(self, value: Value, loc: Loc) -> Value:
+        """An lvalue with its run-time indices saved."""
         if isinstance(value, core.StackElement):
             index = self.work.saved(value.index, loc)
             assert isinstance(index, core.Expr)
             return core.StackElement(value.stack, index)
         if isinstance(value, core.Field) and isinstance(value.header, core.StackElement):
-            place = self._pinned(value.header, loc)
+            place = self.pinned(value.header, loc)
             assert isinstance(place, core.StackElement)
             return core.Field(place, value.name)
         if isinstance(value, core.Slice):
-            arg = self._pinned(value.arg, loc)
+            arg = self.pinned(value.arg, loc)
             assert isinstance(arg, core.Expr)
             return core.Slice(arg, value.hi, value.lo)
         return value
@@ -150,6 +151,7 @@ class Calls:
     def _function(self, frame: Frame, e: ir.Call) -> Value:
         decl = e.target
         assert isinstance(decl, ir.FunctionDecl)
+        self.work.inlining(e.loc)
         args = self.evaluate_args(frame, e.args)
         types = {p: frame.type(t) for p, t in e.type_args.items()}
         callee = Frame(None, decl.name, types)
@@ -193,6 +195,7 @@ class Calls:
     def _action(self, frame: Frame, e: ir.Call) -> Value:
         decl = e.target
         assert isinstance(decl, ir.ActionDecl)
+        self.work.inlining(e.loc)
         owner = self.work.blocks.owner(frame, decl)
         args = self.evaluate_args(frame, e.args)
         callee = Frame(owner, decl.name)

@@ -144,6 +144,7 @@ class Parsers:
         """Inline a sub-parser: go to its entry, come back to a new state at its accept."""
         before = self._current
         assert before is not None
+        self.work.inlining(e.loc)
         instance = self.work.blocks.receiver(frame, e)
         if not isinstance(instance.decl, ir.ParserDecl):
             raise Unsupported("a control cannot be applied in a parser", e.loc)

@@ -9,7 +9,7 @@ from p4native.midend import core
 from p4native.midend.elaborate.assigns import Assigns
 from p4native.midend.elaborate.blocks import BlockInstance, Blocks, Digest
 from p4native.midend.elaborate.calls import Calls
-from p4native.midend.elaborate.errors import Unsupported
+from p4native.midend.elaborate.errors import TooLarge, Unsupported
 from p4native.midend.elaborate.exprs import Exprs
 from p4native.midend.elaborate.externs import Externs
 from p4native.midend.elaborate.parsers import Parsers
@@ -47,6 +47,8 @@ def elaborate(source: ir.Program, path: str, reporter: Reporter) -> Elaborated |
         _package(work, source)
     except Unsupported as e:
         reporter.error(e.category, e.message, e.loc)
+    except TooLarge as e:
+        reporter.error("overlimit", "calls nest so that inlining them never ends", e.loc)
     if reporter.error_count > before:
         return None
     return Elaborated(work.program, source, work.blocks.digests)

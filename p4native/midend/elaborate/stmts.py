@@ -35,6 +35,7 @@ class Stmts:
     def __init__(self, work: Work) -> None:
         self.work = work
         self._loops: list[_LoopTargets] = []
+        self._copies = 1  # how many times the current body is unrolled
         self._handlers: dict[type, Callable[[Frame, Any], None]] = {
             ir.Empty: lambda _f, _s: None,
             ir.Block: self.block,
@@ -99,7 +100,7 @@ class Stmts:
             return
         target = self.work.exprs.value(frame, s.left)
         if has_effects(s.right):
-            target = self.work.calls._pinned(target, s.left.loc)
+            target = self.work.calls.pinned(target, s.left.loc)
         value = self.work.exprs.value(frame, s.right)
         value = self.work.exprs.converted(value, frame.type(s.left.type))
         self.work.assigns.assign(target, value, s.left.loc)
@@ -281,7 +282,7 @@ class Stmts:
                     return False
                 if not cond.value:
                     break
-                if len(values) >= UNROLL_LIMIT:
+                if len(values) * self._copies >= UNROLL_LIMIT:
                     return False
                 assert isinstance(current, core.Const)
                 values.append(current)
@@ -326,7 +327,9 @@ class Stmts:
                 self._iteration(frame, s.body, outer)
             frame.values[decl] = storage
 
+        before, self._copies = self._copies, self._copies * max(len(values), 1)
         outer.body = self.work.collect(build)
+        self._copies = before
         self.work.emit(outer)
         if isinstance(storage, core.Expr) and isinstance(final, core.Expr):
             self.work.assign(storage, final, s.loc)
@@ -386,7 +389,7 @@ class Stmts:
         low = self.work.exprs.scalar(frame, s.collection.left)
         high = self.work.exprs.scalar(frame, s.collection.right)
         if isinstance(low, core.Const) and isinstance(high, core.Const):
-            short = high.value - low.value < UNROLL_LIMIT
+            short = (high.value - low.value) * self._copies < UNROLL_LIMIT
             if short and not _assigns(s.body, decl):
                 values = [fold.const(v, storage.type) for v in range(low.value, high.value + 1)]
                 final = values[-1] if values else core.Const(0, storage.type)

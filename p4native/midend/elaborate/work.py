@@ -10,6 +10,7 @@ from p4native.frontend.diagnostics import Loc, Reporter
 from p4native.frontend.visitor import walk
 from p4native.midend import core
 from p4native.midend.access import reads
+from p4native.midend.elaborate.errors import TooLarge
 from p4native.midend.elaborate.storage import Storage
 from p4native.midend.elaborate.values import (
     Aggregate,
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from p4native.midend.elaborate.externs import Externs
     from p4native.midend.elaborate.stmts import Stmts
     from p4native.midend.elaborate.tables import Tables
+
+
+INLINE_LIMIT = 30_000
 
 
 class Work:
@@ -48,8 +52,15 @@ class Work:
         self.in_parser = False
         self.in_action = False
         self.block = ""
+        self._inlined = 0
         # copies that calls being inlined make when they end, innermost last; `exit` makes them too
         self.pending: list[list[tuple[Value, Value]]] = []
+
+    def inlining(self, loc: Loc, weight: int = 1) -> None:
+        """Count a call that is inlined; the number is bounded."""
+        self._inlined += weight
+        if self._inlined > INLINE_LIMIT:
+            raise TooLarge(loc)
 
     def emit(self, stmt: core.Stmt) -> None:
         """Append a statement to what is being built."""
