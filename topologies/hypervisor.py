@@ -111,6 +111,8 @@ class Hypervisor:
         commands = f"link set eth0 address {vm.mac} arp on\n"
         commands += "".join(f"addr add {ip} dev eth0 nodad\n" for ip in vm.ips)
         commands += "link set eth0 up\n"
+        routes = self._network.gateways(vm)
+        commands += "".join(f"route add default via {via} dev eth0\n" for via in routes)
         await _run(["mnexec", "-a", str(pid), "ip", "-batch", "-"], commands)
         if self._network.target != "native":
             offloads = ["ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off"]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from control.api import ApiServer
 from control.client import Client
 from control.events import EventBus
+from control.fabric import Fabric
 from control.service import Controller
 from control.store import Store
 from topologies.errors import LabError
@@ -32,6 +33,7 @@ from topologies.toolchain import (
     choose_compiler,
     compile_program,
 )
+from topologies.uplinks import UplinkWatch
 from topologies.watchdog import Watchdog
 
 READY_S = 30.0
@@ -134,6 +136,11 @@ class Lab:
         await _unless_dead(controller.start(self.topology.state(), READY_S), watchdog)
         watchdog.start()
         self._close_async(watchdog.stop)
+        if isinstance(controller.fabric, Fabric):
+            uplinks = {nic.name: self.network.uplinks(nic) for nic in self.topology.nics}
+            watch = UplinkWatch(uplinks, controller.fabric.set_uplinks)
+            watch.start()
+            self._close_async(watch.stop)
         server = ApiServer(controller, self.rundir.socket)
         await server.start()
         self._close_async(server.stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -59,9 +60,14 @@ class LabNetwork:
 
     # names of interfaces in the root namespace
 
-    def uplink(self, nic: str) -> str:
-        """The switch side of a NIC's uplink."""
-        return f"{self.ports.prefix}{nic}-up"
+    def uplink(self, nic: str, port: int = UPLINK_PORT) -> str:
+        """The switch side of one of a NIC's uplinks."""
+        return f"{self.ports.prefix}{nic}-up" + ("" if port == UPLINK_PORT else str(port))
+
+    def uplinks(self, nic: NicModel) -> dict[int, str]:
+        """The switch sides of a NIC's uplinks, by port."""
+        ports = range(UPLINK_PORT, UPLINK_PORT + nic.uplinks)
+        return {port: self.uplink(nic.name, port) for port in ports}
 
     def pf(self, nic: str) -> str:
         """The switch side of a NIC's physical function."""
@@ -78,6 +84,12 @@ class LabNetwork:
     def backend(self, vm: str) -> str:
         """The stable back end of a vDPA guest's ``eth0``."""
         return f"{self.ports.prefix}be-{vm}"
+
+    def gateways(self, vm: Vm) -> tuple[str, ...]:
+        """Routers of a VM's network that its addresses reach: its default routes."""
+        subnets = [ipaddress.ip_interface(ip).network for ip in vm.ips]
+        routers = map(ipaddress.ip_interface, self.topology.network(vm.network).gateways)
+        return tuple(str(router.ip) for router in routers if router.network in subnets)
 
     # life cycle
 
@@ -129,14 +141,14 @@ class LabNetwork:
             self.rundir.record_process(node.pid)
 
     def _add_nic(self, index: int, nic: NicModel) -> None:
-        interfaces = {UPLINK_PORT: self.uplink(nic.name), PF_PORT: self.pf(nic.name)}
+        interfaces = {**self.uplinks(nic), PF_PORT: self.pf(nic.name)}
         interfaces.update({vf_port(n): self.vf(nic.name, n) for n in range(nic.vfs)})
         self.nics[nic.name] = self._add_switch(self, index, interfaces)
 
     def _plan(self) -> Iterable[Cable]:
         """All cables of the lab."""
         for nic in self.topology.nics:
-            yield self._uplink_cable(nic)
+            yield from self._uplink_cables(nic)
             for vf in range(nic.vfs):
                 yield self._vf_cable(nic, vf)
         for server in self.topology.servers:
@@ -145,12 +157,14 @@ class LabNetwork:
             if vm.model == "vdpa":
                 yield self._guest_cable(index, vm)
 
-    def _uplink_cable(self, nic: NicModel) -> Cable:
-        name = self.uplink(nic.name)
-        return Cable(
-            End(self.node(nic.name), name, UPLINK_PORT, mtu=UPLINK_MTU),
-            End(self.node(self.topology.tor), nic.name, mtu=UPLINK_MTU),
-        )
+    def _uplink_cables(self, nic: NicModel) -> Iterable[Cable]:
+        tor = self.node(self.topology.tor)
+        for port, name in self.uplinks(nic).items():
+            other = nic.name if port == UPLINK_PORT else f"{nic.name}-{port}"
+            yield Cable(
+                End(self.node(nic.name), name, port, mtu=UPLINK_MTU),
+                End(tor, other, mtu=UPLINK_MTU),
+            )
 
     def _pf_cable(self, server: ServerModel) -> Cable:
         nic = server.nic
@@ -170,7 +184,7 @@ class LabNetwork:
         nic = self.nic_of(vm.server)
         return Cable(
             End(self.node(nic), self.backend(vm.name), port=2000 + index),
-            End(self.node(vm.name), "eth0", mac=vm.mac, ips=tuple(vm.ips)),
+            End(self.node(vm.name), "eth0", None, vm.mac, tuple(vm.ips), self.gateways(vm)),
         )
 
 

@@ -23,6 +23,7 @@ class End:
     port: int | None = None
     mac: str | None = None
     ips: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
     mtu: int = 1500
 
 
@@ -106,6 +107,7 @@ def _configure(node: Any, ends: list[End], *, offloads: bool) -> subprocess.Pope
     for end in ends:
         commands += [f"addr add {ip} dev {end.name} nodad" for ip in end.ips]
         commands.append(f"link set dev {end.name} up")
+        commands += [f"route add default via {via} dev {end.name}" for via in end.gateways]
     script = "ip -batch - <<'EOF' || exit 1\n" + "\n".join(commands) + "\nEOF\n"
     if not offloads:
         script += "".join(
