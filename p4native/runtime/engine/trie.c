@@ -1,4 +1,5 @@
-/* Longest prefix match: a tree bitmap that consumes 4 bits per node.
+/* Longest prefix match: a tree bitmap that consumes 4 bits per node, and in nodes where the prefixes
+ * below have more in common, up to 64 more.
  *
  * A node holds the prefixes of length 0 to 3 that end in it and its children, both as bitmaps over
  * one packed array of pointers. Nodes never change, apart from the pointers; a change of shape makes
@@ -10,7 +11,11 @@
 
 #define MAX_KEY 1024u /* bytes, all fields */
 
+#define MAX_SKIP 16u
+
 struct p4n_node {
+	uint64_t path;     /* nibbles to match before the node's own, the first in the highest bits */
+	uint32_t skip;     /* so many of them */
 	uint16_t children; /* bit n: the subtree of nibble n */
 	uint16_t leaves;   /* bit (1 << len | value) - 1: a prefix of len bits ends here */
 	void *_Atomic ptr[]; /* children by nibble, then entries by bit */
@@ -56,6 +61,22 @@ static inline void *load(const struct p4n_node *n, uint32_t i)
 	return atomic_load_explicit((void *_Atomic *)(uintptr_t)&n->ptr[i], memory_order_acquire);
 }
 
+static inline uint32_t path_nibble(const struct p4n_node *n, uint32_t i)
+{
+	return (uint32_t)(n->path >> (60 - 4 * i)) & 15u;
+}
+
+/* Nibbles of the node's path that the field has at `depth`, looking at `most` at most. */
+static inline uint32_t common(const struct p4n_node *n, const uint8_t *field, uint32_t depth,
+			      uint32_t most)
+{
+	uint32_t i = 0;
+
+	while (i < most && nibble_at(field, depth + i) == path_nibble(n, i))
+		i++;
+	return i;
+}
+
 static struct p4n_entry *search(const struct p4n_node *n, const uint8_t *field, uint32_t bytes)
 {
 	const struct p4n_node *best = NULL;
@@ -64,6 +85,11 @@ static struct p4n_entry *search(const struct p4n_node *n, const uint8_t *field, 
 	for (uint32_t i = 0; n; i++) {
 		uint32_t nibble, hit;
 
+		if (n->skip) {
+			if (common(n, field, i, n->skip) < n->skip)
+				break;
+			i += n->skip;
+		}
 		if (i == bytes * 2) { /* the whole field: only the prefix of length 0 is left */
 			if (n->leaves & 1) {
 				best = n;
@@ -141,7 +167,7 @@ struct p4n_trie *p4n_trie_create(const struct p4n_table_desc *desc, struct p4n_l
 	return t;
 }
 
-static struct p4n_node *new_node(uint32_t children, uint32_t leaves)
+static struct p4n_node *new_node(uint32_t children, uint32_t leaves, uint64_t path, uint32_t skip)
 {
 	uint32_t n = (uint32_t)(__builtin_popcount(children) + __builtin_popcount(leaves));
 	struct p4n_node *node = calloc(1, sizeof(*node) + n * sizeof(void *));
@@ -149,16 +175,21 @@ static struct p4n_node *new_node(uint32_t children, uint32_t leaves)
 	if (node) {
 		node->children = (uint16_t)children;
 		node->leaves = (uint16_t)leaves;
+		node->path = path;
+		node->skip = skip;
 	}
 	return node;
 }
 
-/* A copy of `n` (NULL: empty) with other bitmaps: pointers move, new ones are NULL. */
-static struct p4n_node *reshape(const struct p4n_node *n, uint32_t children, uint32_t leaves)
+/* A copy of `n` with other bitmaps, without the first `cut` nibbles of its path: pointers that are
+ * in both move, new ones are NULL. */
+static struct p4n_node *reshape(const struct p4n_node *n, uint32_t children, uint32_t leaves,
+				uint32_t cut)
 {
-	struct p4n_node *copy = new_node(children, leaves);
+	uint64_t path = cut < MAX_SKIP ? n->path << 4 * cut : 0;
+	struct p4n_node *copy = new_node(children, leaves, path, n->skip - cut);
 
-	for (uint32_t bit = 0; copy && n && bit < 16; bit++) {
+	for (uint32_t bit = 0; copy && bit < 16; bit++) {
 		if (n->children & children & 1u << bit)
 			atomic_init(&copy->ptr[rank(children, bit)], load(n, rank(n->children, bit)));
 		if (n->leaves & leaves & 1u << bit)
@@ -186,18 +217,31 @@ static struct place place_of(const struct p4n_trie *t, const struct p4n_entry *e
 	return p;
 }
 
-/* The chain of new nodes from depth `from` down to the entry's own. */
+static uint64_t path_of(const uint8_t *field, uint32_t from, uint32_t n)
+{
+	uint64_t path = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		path |= (uint64_t)nibble_at(field, from + i) << (60 - 4 * i);
+	return path;
+}
+
+/* New nodes for the nibbles from depth `from` down to the entry's own: mostly a single one. */
 static struct p4n_node *chain(const struct p4n_trie *t, struct p4n_entry *e, struct place p,
 			      uint32_t from)
 {
 	const uint8_t *field = e->data + t->key_off + t->off;
-	struct p4n_node *n = new_node(0, 1u << p.bit);
+	uint32_t at = p.depth - from > MAX_SKIP ? p.depth - MAX_SKIP : from;
+	struct p4n_node *n = new_node(0, 1u << p.bit, path_of(field, at, p.depth - at), p.depth - at);
 
 	if (n)
 		atomic_init(&n->ptr[0], e);
-	for (uint32_t depth = p.depth; n && depth-- > from;) {
-		struct p4n_node *up = new_node(1u << nibble_at(field, depth), 0);
+	while (n && at > from) {
+		uint32_t own = at - 1; /* this nibble chooses the child, those before it are path */
+		struct p4n_node *up;
 
+		at = own - from > MAX_SKIP ? own - MAX_SKIP : from;
+		up = new_node(1u << nibble_at(field, own), 0, path_of(field, at, own - at), own - at);
 		if (!up) {
 			free(n); /* out of memory: what hangs below it is lost, nothing is visible */
 			return NULL;
@@ -216,35 +260,82 @@ static void swap_node(struct p4n_trie *t, void *_Atomic *slot, struct p4n_node *
 		p4n_retire(t->limbo, p4n_free_plain, NULL, from, 160);
 }
 
+/* The prefix leaves n's path after `same` nibbles: a node for what they share takes n's place. */
+static struct p4n_node *split(const struct p4n_trie *t, struct p4n_entry *e, struct place p,
+			      const struct p4n_node *n, uint32_t depth, uint32_t same)
+{
+	const uint8_t *field = e->data + t->key_off + t->off;
+	bool ends = depth + same == p.depth;
+	uint32_t old = path_nibble(n, same), own = ends ? old : nibble_at(field, depth + same);
+	struct p4n_node *upper = new_node(1u << old | 1u << own, ends ? 1u << p.bit : 0,
+					  path_of(field, depth, same), same);
+	struct p4n_node *lower = reshape(n, n->children, n->leaves, same + 1);
+	struct p4n_node *below = ends ? NULL : chain(t, e, p, depth + same + 1);
+
+	if (!upper || !lower || (!ends && !below)) {
+		free(upper);
+		free(lower);
+		free(below);
+		return NULL;
+	}
+	atomic_init(&upper->ptr[rank(upper->children, old)], lower);
+	if (ends)
+		atomic_init(&upper->ptr[1], e);
+	else
+		atomic_init(&upper->ptr[rank(upper->children, own)], below);
+	return upper;
+}
+
+/* What n becomes with the entry in it, or with the entry's chain below it. */
+static struct p4n_node *extend(const struct p4n_trie *t, struct p4n_entry *e, struct place p,
+			       const struct p4n_node *n, uint32_t depth)
+{
+	uint32_t nibble = 0;
+	struct p4n_node *fresh, *below = NULL;
+
+	if (depth == p.depth) {
+		fresh = reshape(n, n->children, n->leaves | 1u << p.bit, 0);
+		if (fresh)
+			atomic_init(&fresh->ptr[n_children(fresh) + rank(fresh->leaves, p.bit)], e);
+		return fresh;
+	}
+	nibble = nibble_at(e->data + t->key_off + t->off, depth);
+	below = chain(t, e, p, depth + 1);
+	fresh = below ? reshape(n, n->children | 1u << nibble, n->leaves, 0) : NULL;
+	if (fresh)
+		atomic_init(&fresh->ptr[rank(fresh->children, nibble)], below);
+	return fresh;
+}
+
 static bool insert_at(struct p4n_trie *t, void *_Atomic *slot, struct p4n_entry *e)
 {
 	const uint8_t *field = e->data + t->key_off + t->off;
 	struct place p = place_of(t, e);
-	struct p4n_node *n = atomic_load(slot), *fresh;
+	struct p4n_node *n = atomic_load(slot), *fresh = NULL;
 	uint32_t depth = 0;
 
-	for (; n && depth < p.depth; depth++) {
-		uint32_t nibble = nibble_at(field, depth);
-		struct p4n_node *below;
+	while (n) {
+		uint32_t left = p.depth - depth, most = n->skip < left ? n->skip : left;
+		uint32_t same = common(n, field, depth, most), nibble;
 
-		if (n->children >> nibble & 1) {
-			slot = &n->ptr[rank(n->children, nibble)];
-			n = atomic_load(slot);
-			continue;
+		if (same < n->skip) {
+			fresh = split(t, e, p, n, depth, same);
+			break;
 		}
-		below = chain(t, e, p, depth + 1);
-		fresh = below ? reshape(n, n->children | 1u << nibble, n->leaves) : NULL;
-		if (!fresh)
-			return false;
-		atomic_init(&fresh->ptr[rank(fresh->children, nibble)], below);
-		swap_node(t, slot, n, fresh);
-		return true;
+		depth += n->skip;
+		nibble = depth < p.depth ? nibble_at(field, depth) : 0;
+		if (depth == p.depth || !(n->children >> nibble & 1)) {
+			fresh = extend(t, e, p, n, depth);
+			break;
+		}
+		slot = &n->ptr[rank(n->children, nibble)];
+		n = atomic_load(slot);
+		depth++;
 	}
-	fresh = n ? reshape(n, n->children, n->leaves | 1u << p.bit) : chain(t, e, p, depth);
+	if (!n)
+		fresh = chain(t, e, p, depth);
 	if (!fresh)
 		return false;
-	if (n)
-		atomic_init(&fresh->ptr[n_children(fresh) + rank(fresh->leaves, p.bit)], e);
 	swap_node(t, slot, n, fresh);
 	return true;
 }
@@ -294,6 +385,7 @@ static bool remove_at(struct p4n_trie *t, void *_Atomic *slot, const struct p4n_
 	struct p4n_node *n = atomic_load(slot), *fresh = NULL;
 	uint32_t children = n->children, leaves = n->leaves;
 
+	depth += n->skip;
 	if (depth == p.depth) {
 		leaves &= ~(1u << p.bit);
 	} else {
@@ -307,7 +399,7 @@ static bool remove_at(struct p4n_trie *t, void *_Atomic *slot, const struct p4n_
 		children &= ~(1u << nibble);
 	}
 	if (children || leaves) {
-		fresh = reshape(n, children, leaves);
+		fresh = reshape(n, children, leaves, 0);
 		if (!fresh)
 			return false;
 	}
@@ -336,7 +428,7 @@ void p4n_trie_replace(struct p4n_trie *t, struct p4n_entry *from, struct p4n_ent
 	struct place p = place_of(t, from);
 	struct p4n_node *n = atomic_load(slot);
 
-	for (uint32_t depth = 0; depth < p.depth; depth++)
+	for (uint32_t depth = n->skip; depth < p.depth; depth += 1 + n->skip)
 		n = load(n, rank(n->children,
 				 nibble_at(from->data + t->key_off + t->off, depth)));
 	atomic_store_explicit(&n->ptr[n_children(n) + rank(n->leaves, p.bit)], to,
