@@ -195,6 +195,10 @@ class Decider:
         """The address space of a VM."""
         return self._tenant_of.get(vm, 0)
 
+    def network_of(self, vm: str) -> int:
+        """The network of a VM."""
+        return self.state.segment(self.state.vm(vm)).id
+
     def stateful(self, vms: set[str | None]) -> frozenset[str]:
         """Those of some VMs whose rules are stateful."""
         return frozenset(self._stateful & vms)

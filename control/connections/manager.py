@@ -16,6 +16,7 @@ from control.connections.flow import FIN, RST, TCP, Flow, parse, rewrite
 from control.connections.record import Connection, EntryKey
 from control.errors import ControlError
 from control.policy.entries import Entry
+from control.policy.reasons import PuntReason
 
 LOG = logging.getLogger(__name__)
 QUEUE = 8192
@@ -40,6 +41,9 @@ class Switchboard(Protocol):
     async def resume(self, nic: str, frames: Sequence[tuple[bytes, int, int, int]]) -> None:
         """Send frames on: (frame, packet_out mode, port, network)."""
 
+    async def set_overflow(self, nic: str, on: bool) -> None:
+        """Whether a NIC asks the host about what it denies to stateful VMs."""
+
     async def idle_s(self, nic: str, entry: Entry) -> float | None:
         """Seconds since an entry was last hit; None if it is not there."""
 
@@ -63,6 +67,7 @@ class ConnectionManager:
         self._clock = clock
         self._by_entry: dict[EntryKey, Connection] = {}
         self._software: dict[EntryKey, tuple[Connection, float]] = {}
+        self._overflowing: set[str] = set()
         self._closing: set[Connection] = set()
         self._paid: Counter[str] = Counter()
         self._queue: asyncio.Queue[Punt] = asyncio.Queue(QUEUE)
@@ -124,7 +129,7 @@ class ConnectionManager:
             frames: dict[str, list[tuple[bytes, int, int, int]]] = {}
             for punt, way in zip(batch, ways, strict=True):
                 if not isinstance(way, Refusal):
-                    frames.setdefault(punt.nic, []).append(self._onward(punt, way))
+                    frames.setdefault(punt.nic, []).append(self._onward(decider, punt, way))
             for nic, some in frames.items():
                 await self._board.resume(nic, some)
 
@@ -133,6 +138,8 @@ class ConnectionManager:
         known = self._known(decider, punt, fresh)
         if known is not None:
             return known
+        if punt.reason in (PuntReason.OVERFLOW, PuntReason.ROUTER):
+            return self._refuse(Refusal.POLICY)
         decision = decider.decide(punt)
         if isinstance(decision, Related):
             return (
@@ -208,18 +215,37 @@ class ConnectionManager:
         for connection in connections:
             for key in connection.wanted:
                 self._software[key] = (connection, self._clock())
+        await self._tell_overflow()
 
-    def _onward(self, punt: Punt, way: Connection | Related) -> tuple[bytes, int, int, int]:
+    async def _tell_overflow(self) -> None:
+        """Let the NICs with connections beyond their tables, and only they, ask the host."""
+        beyond = {key[0] for key in self._software}
+        for nic in beyond ^ self._overflowing:
+            try:
+                await self._board.set_overflow(nic, nic in beyond)
+            except ControlError as error:
+                LOG.warning("connections of %s: %s", nic, error)
+        self._overflowing = beyond
+
+    def in_software(self, punt: Punt) -> bool:
+        """Whether a packet belongs to a connection that the host forwards itself."""
+        return self._decider().entry_key(punt) in self._software
+
+    def _onward(
+        self, decider: Decider, punt: Punt, way: Connection | Related
+    ) -> tuple[bytes, int, int, int]:
         """How a packet goes on: by its entries, or rewritten here if it has none."""
         if isinstance(way, Connection) and way.installed:
             return (punt.frame, RESUME, punt.in_port, punt.network)
-        frame = punt.frame
+        frame, network = punt.frame, punt.network
         if isinstance(way, Connection) and way.translated:
             packet = parse(frame)
             if packet is not None:
-                new = way.after if packet.flow == way.before else way.before.reverse
-                frame = rewrite(frame, packet, new)
-        return (frame, RESUME_APPROVED, punt.in_port, punt.network)
+                forward = packet.flow == way.before
+                frame = rewrite(frame, packet, way.after if forward else way.before.reverse)
+                if not forward and way.vm_a is not None:
+                    network = decider.network_of(way.vm_a)
+        return (frame, RESUME_APPROVED, punt.in_port, network)
 
     # the end of connections
 
@@ -277,6 +303,7 @@ class ConnectionManager:
         self._software = {
             key: item for key, item in self._software.items() if item[0] not in connections
         }
+        await self._tell_overflow()
         self._closing -= connections
         for connection in connections:
             self._forget_port(connection)
@@ -333,6 +360,8 @@ class ConnectionManager:
                 if key[0] == nic
             ]
             await self._write(nic, [("insert", entry) for entry in entries])
+            self._overflowing.discard(nic)
+            await self._tell_overflow()
             return len(entries)
 
     async def copy(self, vm: str, source: str, destination: str) -> int:

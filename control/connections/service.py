@@ -36,6 +36,7 @@ REASONS = (
     PuntReason.BALANCE,
     PuntReason.NAT,
     PuntReason.RELATED,
+    PuntReason.OVERFLOW,
 )  # fmt: skip
 _KINDS = {
     "insert": p4r.Update.INSERT,
@@ -136,6 +137,9 @@ class ConnectionService:
             await self._send_probe(reset)
             return
         punt = _punt(nic, packet)
+        if self.manager.in_software(punt):
+            self.manager.offer(punt)
+            return
         answer = response(punt, self._gateway(punt.network))
         if answer is not None and punt.in_port >= PORT_PF:
             where = {"mode": 0, "port": punt.in_port, "network": punt.network}
@@ -198,6 +202,14 @@ class ConnectionService:
                 for frame, mode, port, network in frames
             ]
         )
+
+    async def set_overflow(self, nic: str, on: bool) -> None:
+        """See ``Switchboard``."""
+        session = self._fabric.nic(nic)
+        entry = Entry("overflow_table", (), "ask_host" if on else "NoAction")
+        update = p4r.Update(type=p4r.Update.MODIFY, entity=session.encoder.entry(entry))
+        update.entity.table_entry.is_default_action = True
+        await session.write([update])
 
     async def idle_s(self, nic: str, entry: Entry) -> float | None:
         """See ``Switchboard``."""

@@ -43,6 +43,7 @@ class PuntReason(IntEnum):
     RELATED = 5
     TTL = 6
     ROUTER = 7
+    OVERFLOW = 8
 
 
 class TrafficClass(IntEnum):
@@ -86,6 +87,7 @@ _SLOW_PATH_WORDS = {
     PuntReason.NAT: "new connection to outside: the host chooses the source port",
     PuntReason.RELATED: "ICMP error: the host knows whether it belongs to a connection",
     PuntReason.TTL: "time to live ended at the router",
+    PuntReason.OVERFLOW: "denied, but perhaps of a connection beyond the table: the host knows",
     PuntReason.ROUTER: "for the router itself: a gateway or service address",
 }
 

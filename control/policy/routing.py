@@ -178,6 +178,8 @@ def _outside(view: View, router: Router) -> Iterator[Entry]:
         if snat.nic == view.nic.name:
             note = f"shared address of {router.tenant}"
             yield from _answer_outside(view, outside, snat.address, note)
+            own = (("tenant", view.tenant(outside)), ("address", ip_number(snat.address)))
+            yield Entry("host_v4_table", own, "for_router", note=note)
     for floating in view.state.floating:
         for guest in view.local:
             if guest.vm.name == floating.vm and guest.network.tenant_name == router.tenant:

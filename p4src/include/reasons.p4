@@ -29,6 +29,7 @@ const reason_t PUNT_BALANCE = 3;              // new connection to a virtual ser
 const reason_t PUNT_NAT = 4;                  // new connection that needs a source port
 const reason_t PUNT_RELATED = 5;              // ICMP error, perhaps about a known connection
 const reason_t PUNT_TTL = 6;                  // TTL ended at the NIC's router
+const reason_t PUNT_OVERFLOW = 8;             // denied, but the host has connections beyond the table
 const reason_t PUNT_ROUTER = 7;               // for the router itself: a gateway or service address
 
 #endif

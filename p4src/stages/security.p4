@@ -1,7 +1,7 @@
 // Security stages: the rules of the sending VM, then those of the receiving VM.
 //
 //   in:  policy (0: no rules), addresses, protocol, ports of an unknown connection
-//   out: drop = POLICY_OUT | POLICY_IN | FRAGMENT; punt = RELATED | NEW_CONNECTION; mirror
+//   out: drop = POLICY_OUT | POLICY_IN | FRAGMENT; punt = RELATED | OVERFLOW; mirror
 //
 // The policy number is one version of one rule set. A new version is installed beside the old
 // one and the VF is switched to it by one entry, so that no packet meets a mixture. What no rule
@@ -191,6 +191,23 @@ control SecurityInStage(inout headers_t hdr, inout metadata_t meta) {
         size = RULE_TABLE_SIZE;
     }
 
+    // Set while the host has connections for which the connection tables had no room.
+    @id(0x0100008f)
+    action ask_host() {
+        meta.drop = DROP_NONE;
+        meta.punt = PUNT_OVERFLOW;
+    }
+
+    @id(0x02000084)
+    table overflow_table {
+        actions = {
+            NoAction;
+            ask_host;
+        }
+        default_action = NoAction;
+        size = 1;
+    }
+
     apply {
         if (meta.in_policy != 0) {
             if (hdr.ipv4.isValid()) {
@@ -205,6 +222,8 @@ control SecurityInStage(inout headers_t hdr, inout metadata_t meta) {
                     meta.punt = PUNT_RELATED;
                 } else if (hdr.ipv4.isValid() && hdr.ipv4.fragment_offset != 0) {
                     meta.drop = DROP_FRAGMENT;
+                } else if (meta.in_stateful == 1 && meta.l4_known == 1) {
+                    overflow_table.apply();
                 }
             }
         }

@@ -59,6 +59,12 @@ class Board:
         for frame, mode, port, network in frames:
             self._client.packet_out(frame, mode=mode, port=port, network=network)
 
+    async def set_overflow(self, nic: str, on: bool) -> None:
+        entry = Entry("overflow_table", (), "ask_host" if on else "NoAction")
+        update = p4r.Update(type=p4r.Update.MODIFY, entity=self._client.encoder.entry(entry))
+        update.entity.table_entry.is_default_action = True
+        self._client.write([update])
+
     async def idle_s(self, nic: str, entry: Entry) -> float | None:
         return 10.0**6
 
@@ -101,7 +107,8 @@ class Stateful:
         return reason
 
     def clear(self) -> None:
-        asyncio.run(self.manager._end(set(self.manager._by_entry.values())))
+        software = {connection for connection, _ in self.manager._software.values()}
+        asyncio.run(self.manager._end({*self.manager._by_entry.values(), *software}))
 
 
 def punt(up: Any) -> Punt:
@@ -257,6 +264,19 @@ def test_full_table_is_bridged_in_software(nic: Any) -> None:
         assert one.first(vf(0), tcp(1, 2)) == [(vf(1), bytes(tcp(1, 2)))]
     assert len(one.manager) == 0
     assert one.manager.count("vm1") == 1
+
+
+def test_replies_of_connections_beyond_the_table_pass_too(nic: Any) -> None:
+    one = nic(_web())
+    one.board.limit = 0
+    query = udp(2, 4, sport=3333, dport=53)
+    assert one.first(vf(1), query) == [(UPLINK, bytes(query))]
+    answer = udp(4, 2, sport=53, dport=3333)
+    assert one.first(UPLINK, answer) == [(vf(1), bytes(answer))]
+    assert one.refused(UPLINK, udp(4, 2, sport=54, dport=3333)) is Refusal.POLICY
+    one.now = 1000.0
+    asyncio.run(one.manager.sweep())
+    one.rig.drops(UPLINK, answer, DropReason.POLICY_IN, vf(1))
 
 
 def test_connection_follows_a_moved_vm(nic: Any) -> None:
@@ -446,7 +466,9 @@ def test_shared_address_with_ports(nic: Any, layer: Any) -> None:
     )
     packet = _checked(frame)
     assert (port, packet[IP].dst, packet[layer].dport) == (vf(0), "10.0.0.1", 7777)
-    assert one.rig.ports(UPLINK, _in("192.0.2.1", layer(sport=54, dport=20000))) == []
+    stranger = one.rig.punted(UPLINK, _in("192.0.2.1", layer(sport=54, dport=20000)))
+    assert stranger.meta["reason"] == PuntReason.ROUTER
+    assert not one.manager.in_software(punt(stranger))
 
 
 def test_shared_address_echo(nic: Any) -> None:
@@ -475,6 +497,9 @@ def test_full_table_translates_in_software(nic: Any) -> None:
     ((port, frame),) = one.first(vf(0), _out(1, UDP(sport=7777, dport=53) / b"odd"))
     packet = _checked(frame)
     assert (port, packet[IP].src) == (UPLINK, "192.0.2.1")
+    ((port, frame),) = one.first(UPLINK, _in("192.0.2.1", UDP(sport=53, dport=20000) / b"x"))
+    packet = _checked(frame)
+    assert (port, packet[IP].dst, packet[UDP].dport) == (vf(0), "10.0.0.1", 7777)
 
 
 # restarts
