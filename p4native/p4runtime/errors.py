@@ -66,6 +66,11 @@ def unimplemented(message: str) -> P4RuntimeError:
     return P4RuntimeError(rpc_code.UNIMPLEMENTED, message)
 
 
+def unavailable(message: str) -> P4RuntimeError:
+    """The server is going away."""
+    return P4RuntimeError(rpc_code.UNAVAILABLE, message)
+
+
 def internal(message: str) -> P4RuntimeError:
     """A fault of the server itself."""
     return P4RuntimeError(rpc_code.INTERNAL, message)

@@ -21,6 +21,7 @@ from p4native.p4runtime.entities import (
     value_sets,
 )
 from p4native.p4runtime.entities.direct import DirectQuery
+from p4native.p4runtime.entities.ids import object_id
 from p4native.p4runtime.entities.table_read import TableQuery
 from p4native.p4runtime.errors import (
     P4RuntimeError,
@@ -131,9 +132,14 @@ def _snapshot(
         query = DirectQuery(loaded, getattr(entity, which), scope)
         _add_tables(opened, query)
     else:
-        entities = [*_read_small(loaded, which, entity)]
+        entities = [e for e in _read_small(loaded, which, entity) if _visible(scope, e)]
         opened.hold(len(entities) * _ENTITY_BYTES)
         opened.parts.append(lambda: iter(entities))
+
+
+def _visible(scope: RoleScope, entity: p4r.Entity) -> bool:
+    number = object_id(entity)
+    return number is None or scope.allows(number)
 
 
 def _add_tables(opened: OpenRead, query: TableQuery | DirectQuery) -> None:

@@ -60,6 +60,7 @@ class ServerHandle:
 
     def stop(self) -> None:
         """Refuse new calls, end streams and reads, wait for writes in flight; idempotent."""
+        self._service.end_streams()
         for target in self._targets:
             target.close()
         self._server.stop(_STOP_GRACE_S).wait()

@@ -21,6 +21,7 @@ from p4native.p4runtime.errors import (
     not_found,
     permission_denied,
     resource_exhausted,
+    unavailable,
 )
 from p4native.p4runtime.fastpath import RawWrite
 from p4native.p4runtime.read import read_pieces
@@ -139,6 +140,13 @@ class P4RuntimeService:
             yield from session.outbox
         except P4RuntimeError as error:
             context.abort(grpc_code(error.code), error.message)
+
+    def end_streams(self) -> None:
+        """End all streams with UNAVAILABLE: the server is about to stop."""
+        with self._lock:
+            sessions = [*self._sessions]
+        for session in sessions:
+            session.outbox.close(unavailable("the switch is stopping; connect again later"))
 
     def stats(self) -> dict[str, int]:
         """Return stream messages sent and dropped by kind since the start, and streams open now."""

@@ -25,6 +25,7 @@ from p4native.p4runtime.entities import (
     tables,
     value_sets,
 )
+from p4native.p4runtime.entities.ids import object_id
 from p4native.p4runtime.entities.undo import Undo
 from p4native.p4runtime.errors import (
     P4RuntimeError,
@@ -43,15 +44,6 @@ _CONTINUE = p4r.WriteRequest.CONTINUE_ON_ERROR
 _ROLLBACK = p4r.WriteRequest.ROLLBACK_ON_ERROR
 _ATOMIC = p4r.WriteRequest.DATAPLANE_ATOMIC
 _PIECE = 16384
-_ID_FIELDS = {
-    "action_profile_member": "action_profile_id",
-    "action_profile_group": "action_profile_id",
-    "meter_entry": "meter_id",
-    "counter_entry": "counter_id",
-    "value_set_entry": "value_set_id",
-    "register_entry": "register_id",
-    "digest_entry": "digest_id",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +211,8 @@ def _encode(context: WriteContext, update: p4r.Update) -> bytes:
     return tables.encode_update(context.loaded, update.type, entry)
 
 
-def _check_scope(context: WriteContext, p4_id: int) -> None:
-    if context.scope.ids is None:
+def _check_scope(context: WriteContext, p4_id: int | None) -> None:
+    if context.scope.ids is None or p4_id is None:
         return
     if not context.scope.allows(p4_id) or p4_id in context.barred:
         raise permission_denied(f"object 0x{p4_id:08x} is outside of this client's role")
@@ -233,12 +225,9 @@ def _write_one(context: WriteContext, update: p4r.Update) -> Undo:
     if which is None:
         raise invalid_argument("update without an entity")
     entity: Any = getattr(update.entity, which)
+    _check_scope(context, object_id(update.entity))
     if which == "table_entry":
         return _write_table(context, kind, entity)
-    if which in _ID_FIELDS:
-        _check_scope(context, getattr(entity, _ID_FIELDS[which]))
-    if which in ("direct_meter_entry", "direct_counter_entry"):
-        _check_scope(context, entity.table_entry.table_id)
     if which == "packet_replication_engine_entry":
         return replication.write(loaded, context.cpu_port, kind, entity)
     if which == "action_profile_group":
@@ -260,7 +249,6 @@ def _write_one(context: WriteContext, update: p4r.Update) -> Undo:
 
 def _write_table(context: WriteContext, kind: int, entry: p4r.TableEntry) -> Undo:
     loaded = context.loaded
-    _check_scope(context, entry.table_id)
     if oneshot.is_one_shot(loaded, kind, entry):
         writer = oneshot.OneShotWriter(loaded, context.device, context.cpu_port, entry.table_id)
         return writer.write(kind, entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import grpc
 import pytest
@@ -13,7 +14,7 @@ from .builder import MODIFY
 from .client import Client, code_of, uint128
 from .conftest import Lab, fresh_election
 from .programs import Program
-from .targets import Switch
+from .targets import NativeSwitch, Switch
 
 
 def stream_error(client: Client, election_id: int | None, **fields: object) -> str:
@@ -233,7 +234,9 @@ def test_role_config_limits_what_is_written_and_read(lab: Lab) -> None:
     assert other.refused(1, foreign) == ["PERMISSION_DENIED"]
     lab.client.insert(foreign)
     everything = p4r.Entity(table_entry=p4r.TableEntry())
-    assert {e.table_entry.table_id for e in other.read(everything, role="narrow")} == {table}
+    counters = p4r.Entity(counter_entry=p4r.CounterEntry())
+    visible = other.read(everything, counters, role="narrow")
+    assert {e.table_entry.table_id for e in visible} == {table}
     with pytest.raises(grpc.RpcError) as caught:
         other.set_pipeline(lab.program.config())
     assert code_of(caught.value) == "PERMISSION_DENIED"
@@ -290,6 +293,19 @@ def test_hundred_clients_at_once(lab: Lab) -> None:
     for thread in threads:
         thread.join(60)
     assert not errors
+
+
+def test_stopping_ends_streams_at_once() -> None:
+    switch = NativeSwitch()
+    client = Client(switch.address)
+    stream = client.lead(1)
+    start = time.monotonic()
+    switch.stop()
+    assert time.monotonic() - start < 1.5
+    with pytest.raises(grpc.RpcError) as caught:
+        stream.next()
+    assert code_of(caught.value) == "UNAVAILABLE"
+    client.close()
 
 
 def test_capabilities(client: Client) -> None:
