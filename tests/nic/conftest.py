@@ -7,13 +7,16 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from control.model import DesiredState
 from control.policy import NicProgram
 
 from .client import Client
 from .rig import Rig
+from .stateful import Stateful
 from .switches import TARGETS
 
 SOURCE = Path(__file__).parents[2] / "p4src"
@@ -92,3 +95,16 @@ def rig(request: pytest.FixtureRequest, bench: Bench, hybrid: tuple[Path, Path])
     found.tags = {}
     while not found.client.packet_ins.empty():
         found.client.packet_ins.get()
+
+
+@pytest.fixture
+def nic(rig: Rig, request: pytest.FixtureRequest) -> Any:
+    made: list[Stateful] = []
+
+    def make(desired: DesiredState) -> Stateful:
+        made.append(Stateful(rig, desired))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.clear()

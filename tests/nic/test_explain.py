@@ -17,7 +17,7 @@ from control.policy import compile_nic
 from control.policy.reasons import DropReason, PuntReason, drop_index
 
 from .rig import Rig, state, vf, vm
-from .test_connections import _natted
+from .stateful import natted
 
 
 def _say(desired: DesiredState, text: str, name: str = "vm1") -> Way:
@@ -62,7 +62,7 @@ def _rich() -> DesiredState:
             {"direction": "out", "protocol": "any", "remote": "10.0.0.0/24"}]},
         {"name": "live", "rules": [{"protocol": "tcp"}]},
     ]  # fmt: skip
-    document = _natted().model_dump()
+    document = natted().model_dump()
     document["groups"] = groups
     document["acl"] = [{"name": "x", "vm": "vm1", "direction": "out", "dst_ports": "82",
                         "protocol": "tcp"}]  # fmt: skip

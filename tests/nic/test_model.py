@@ -13,7 +13,7 @@ from control.policy import compile_nic
 from control.policy.room import lacking
 
 from .rig import nic, state, vm
-from .test_connections import _balanced, _natted
+from .stateful import balanced, natted
 
 TOPOLOGIES = Path(__file__).parents[2] / "topologies"
 
@@ -61,7 +61,7 @@ def test_text_that_is_no_document() -> None:
 
 
 def test_documents_survive_the_way_there_and_back() -> None:
-    for desired in (state(), _natted(), _balanced()):
+    for desired in (state(), natted(), balanced()):
         assert parse_document(dump_document(desired)) == desired
 
 
@@ -114,4 +114,4 @@ def test_what_does_not_fit_is_told_before_anything_is_written() -> None:
 
 
 def test_compiling_is_deterministic() -> None:
-    assert compile_nic(_natted(), "nic1") == compile_nic(_natted(), "nic1")
+    assert compile_nic(natted(), "nic1") == compile_nic(natted(), "nic1")

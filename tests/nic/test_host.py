@@ -1,0 +1,149 @@
+"""What the host remembers and says: restarts, the router itself, health checks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
+
+from control.connections import ConnectionManager, Decider
+from control.connections.health import Health
+from control.connections.respond import response
+from control.policy import Entry, placements_of
+from control.policy.reasons import PuntReason
+
+from .rig import mac, tcp, udp, vf
+from .stateful import (
+    ROUTER,
+    Stateful,
+    balanced,
+    checked,
+    natted,
+    punt,
+    sent_outside,
+    to_vip,
+    web,
+)
+
+# restarts
+
+
+def _restarted(one: Stateful) -> ConnectionManager:
+    """Another controller's manager, which has found what nic1 holds."""
+    again = Decider(one.decider.state, placements_of(one.decider.state), {})
+    manager = ConnectionManager(one.board, lambda: again, again.pools)
+    held = {key: e for c in set(one.manager._by_entry.values()) for key, e in c.installed.items()}
+    here = {key: entry for key, entry in held.items() if key[0] == "nic1"}
+    there = {key: entry for key, entry in held.items() if key[0] == "nic2"}
+    asyncio.run(manager.adopt("nic1", here))
+    asyncio.run(manager.adopt("nic2", there))
+    return manager
+
+
+def _same(one: ConnectionManager, other: ConnectionManager) -> bool:
+    return {key: e.params for key, e in _entries(one)} == {
+        key: e.params for key, e in _entries(other)
+    }
+
+
+def _entries(manager: ConnectionManager) -> list[tuple[Any, Entry]]:
+    found = set(manager._by_entry.values())
+    return [item for connection in found for item in connection.installed.items()]
+
+
+def test_a_restarted_controller_takes_connections_over(nic: Any) -> None:
+    one = nic(web())
+    one.first(vf(0), tcp(1, 2))
+    one.first(vf(1), udp(2, 4, sport=3333, dport=53))
+    again = _restarted(one)
+    assert len(again) == 2
+    assert _same(again, one.manager)
+    assert again.count("vm1") + again.count("vm2") == 2
+
+
+def test_translations_are_taken_over_with_their_ports(nic: Any) -> None:
+    one = nic(natted())
+    one.first(vf(0), sent_outside(1, UDP(sport=7777, dport=53)))
+    again = _restarted(one)
+    assert _same(again, one.manager)
+    (connection,) = set(again._by_entry.values())
+    assert connection.nat_port == ("192.0.2.1", 17, 20000)
+    assert again._pools["192.0.2.1"].take(17) == 20001
+
+
+def test_balanced_connections_are_taken_over_from_both_nics(nic: Any) -> None:
+    one = nic(balanced(members=[{"vm": "vm4", "port": 8080}]))
+    one.first(vf(0), to_vip(3000))
+    again = _restarted(one)
+    assert len(again) == 1
+    assert _same(again, one.manager)
+
+
+def test_what_belongs_to_nobody_is_removed(nic: Any) -> None:
+    one = nic(web())
+    one.first(vf(0), tcp(1, 2))
+    (connection,) = set(one.manager._by_entry.values())
+    (lonely, entry), *_ = connection.installed.items()
+    manager = ConnectionManager(one.board, lambda: one.decider, {})
+    asyncio.run(manager.adopt("nic1", {lonely: entry}))
+    assert len(manager) == 0
+    del connection.installed[lonely], one.manager._by_entry[lonely]
+
+
+# the router itself
+
+
+def _ping(src: int, dst: str) -> Packet:
+    ip = IP(src=f"10.0.0.{src}", dst=dst)
+    return Ether(src=mac(src), dst=ROUTER) / ip / ICMP(id=5, seq=9) / b"some payload"
+
+
+def test_gateway_answers_pings_by_the_host(nic: Any) -> None:
+    one = nic(natted())
+    up = punt(one.rig.punted(vf(0), _ping(1, "10.0.0.254")))
+    assert up.reason == PuntReason.ROUTER
+    packet = checked(response(up, "10.0.0.254") or b"")
+    assert (packet[IP].src, packet[IP].dst) == ("10.0.0.254", "10.0.0.1")
+    assert (packet[ICMP].type, packet[ICMP].id, packet[ICMP].seq) == (0, 5, 9)
+    assert packet.load == b"some payload"
+
+
+def test_time_exceeded_comes_from_the_gateway(nic: Any) -> None:
+    one = nic(natted())
+    late = sent_outside(1, UDP(sport=1, dport=33434))
+    late[IP].ttl = 1
+    up = punt(one.rig.punted(vf(0), late))
+    packet = checked(response(up, "10.0.0.254") or b"")
+    assert (packet[IP].src, packet[ICMP].type) == ("10.0.0.254", 11)
+    assert packet[IPerror].dst == "198.51.100.9"
+    assert response(up, None) is None
+
+
+def test_health_checks(nic: Any) -> None:
+    check = {"interval_s": 1, "failures": 2}
+    one = nic(balanced(health=check))
+    desired, health = one.decider.state, Health()
+    probes = {probe.vm: probe for probe in health.probes(desired, 0.0)}
+    assert set(probes) == {"vm2", "vm3"}
+    one.rig.out(probes["vm2"].frame, mode=0, port=vf(1), network=probes["vm2"].network)
+    port, frame = one.rig.next_frame()
+    syn = checked(frame)
+    assert (port, syn[TCP].flags, syn[IP].src, syn[TCP].dport) == (vf(1), "S", "10.0.0.100", 8080)
+    reply = (
+        Ether(src=mac(2), dst=ROUTER)
+        / IP(src="10.0.0.2", dst="10.0.0.100")
+        / TCP(sport=8080, dport=syn[TCP].sport, flags="SA", ack=2)
+    )
+    up = one.rig.punted(vf(1), reply)
+    assert up.meta["reason"] == PuntReason.ROUTER
+    reset = health.answered(desired, up.payload)
+    assert reset is not None and Ether(reset.frame)[TCP].flags == "R"
+    assert list(health.probes(desired, 0.5)) == []
+    for now in (1.0, 2.0):
+        for probe in health.probes(desired, now):
+            if probe.vm == "vm2":
+                health.answered(desired, up.payload)
+    assert health.unhealthy == {"vm3"}
