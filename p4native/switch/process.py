@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ from p4native.switch.options import DeviceOptions, OptionError, Options, parse, 
 
 _log = logging.getLogger("p4native.switch")
 _LOG_WAIT_S = 0.2
+_REFUSED_PERIOD_S = 5.0
 
 
 class StartError(Exception):
@@ -88,14 +90,19 @@ class _Process:
             _log.info("metrics at port %d", metrics.port)
 
     def _follow_log(self, device: Device, stack: ExitStack) -> None:
-        """A thread that writes what the program logs with log_msg()."""
-        if not _log.isEnabledFor(logging.INFO):
+        """A thread that writes what the program logs with log_msg(), and what ports refuse."""
+        if not _log.isEnabledFor(logging.WARNING):
             return
 
         def follow() -> None:
+            refused: dict[int, int] = {}
+            due = 0.0
             while not self._stop.is_set():
                 for text in device.wait_log(_LOG_WAIT_S):
                     _log.info("%s: %s", device.name, text)
+                if time.monotonic() >= due:
+                    _tell_refused(device, refused)
+                    due = time.monotonic() + _REFUSED_PERIOD_S
 
         thread = threading.Thread(target=follow, name=f"log-{device.device_id}")
         thread.start()
@@ -127,6 +134,22 @@ class _Process:
                 _apply_ports(self._devices[wanted.device_id], wanted)
         except (OptionError, SwitchError) as fault:
             _log.error("reload: %s", fault)
+
+
+def _tell_refused(device: Device, refused: dict[int, int]) -> None:
+    """Log the frames that ports did not take since the last time; `refused` holds the counts."""
+    for port, interface in device.ports().items():
+        try:
+            count = device.port_stats(port).tx_dropped
+        except SwitchError:
+            continue  # removed since it was listed
+        more = count - refused.get(port, 0)
+        refused[port] = count
+        if more > 0:
+            _log.warning(
+                "%s: port %d (%s) refused %d frames: down, full, or beyond its MTU",
+                device.name, port, interface or "memory", more,
+            )  # fmt: skip
 
 
 def _make_device(options: DeviceOptions) -> Device:
