@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TextIO
 
 MAX_ERRORS = 200
+MAX_INT_BITS = 8192  # bits an `int` may have: little enough to be printed in messages
+_MAX_MESSAGE = 400  # characters
 
 
 class Loc:
@@ -107,6 +109,8 @@ class Reporter:
         loc: Loc,
         related: tuple[tuple[Loc, str], ...],
     ) -> bool:
+        if len(message) > _MAX_MESSAGE:
+            message = f"{message[: _MAX_MESSAGE // 2]}...{message[-_MAX_MESSAGE // 2 :]}"
         key = (severity, category, loc.key(), message)
         if key in self._seen:
             return False

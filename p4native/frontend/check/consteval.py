@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from p4native.frontend.diagnostics import MAX_INT_BITS
 from p4native.frontend.types import BitsType, Type
-
-MAX_INT_BITS = 1 << 16  # bits an arbitrary-precision intermediate result may have
 
 
 class EvalError(Exception):

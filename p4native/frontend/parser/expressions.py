@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p4native.frontend import ir
-from p4native.frontend.diagnostics import Loc
+from p4native.frontend.diagnostics import MAX_INT_BITS, Loc
 from p4native.frontend.lexer import NAME_KEYWORDS
 from p4native.frontend.parser.base import TYPE_KEYWORDS, NestingFailure, SyntaxFailure
 from p4native.frontend.parser.types import TypeParser
@@ -214,6 +214,9 @@ class ExpressionParser(TypeParser):
             self.reporter.error("syntax", f"integer literal '{text}' has no digits", loc)
             digits = "0"
         number = int(digits, base)
+        if number.bit_length() > MAX_INT_BITS:
+            self.reporter.error("overlimit", f"more than {MAX_INT_BITS} bits", loc)
+            number = 0
         if width is None:
             return ir.IntLit(number, base, type=INT, loc=loc)
         if signed and not width:
