@@ -15,6 +15,7 @@ from p4native.bmv2.pipelines import read_pipeline
 __all__ = ["BmvJsonError", "read_program"]
 
 _SUPPORTED_MAJOR = 2
+_MAX_HEADER_BYTES = 65535
 
 
 def read_program(source: str | Path | Mapping[str, Any], name: str = "") -> m.Program:
@@ -114,6 +115,8 @@ def _read_header_types(root: Node, names: Names) -> None:
         if sum(f.varbit for f in fields) > 1:
             raise node.error("more than one variable-length field")
         max_length = node.get("max_length")
+        if max_length is not None and max_length.uint() > _MAX_HEADER_BYTES:
+            raise max_length.error(f"longer than any frame, expected at most {_MAX_HEADER_BYTES}")
         length_exp = node.get("length_exp")
         names.add_type(
             node,

@@ -252,7 +252,7 @@ P4N_INLINE uint32_t p4n_payload_bytes(const struct p4n_phv *p)
 	return n < p->keep ? n : p->keep;
 }
 
-/* Room for P4N_MAX_FRAME + P4N_HOME_BYTES bytes, valid until the next call that uses it. */
+/* Room for any frame and P4N_HOME_BYTES more, valid until the next call that uses it. */
 P4N_FN uint8_t *p4n_scratch(struct p4n_thread *th);
 
 /* Clears the architecture's requests, but not the packet length register. */

@@ -20,6 +20,9 @@
 #define P4N_TURNS_FRAME 8u
 #define P4N_TURNS_BATCH 64u
 
+/* A frame that grew on its way round is longer than any that arrives. */
+#define P4N_LONGEST (2 * P4N_MAX_FRAME)
+
 struct p4n_again {
 	bool egress;
 	uint32_t port;
@@ -36,9 +39,9 @@ struct p4n_state {
 	struct p4n_again ring[P4N_RING];
 #endif
 #if P4N_CLONES_INGRESS || P4N_RESUBMITS
-	uint8_t saved[P4N_MAX_FRAME]; /* header bytes as they arrived */
+	uint8_t saved[P4N_LONGEST]; /* header bytes as they arrived */
 #endif
-	uint8_t scratch[P4N_MAX_FRAME + P4N_HOME_BYTES];
+	uint8_t scratch[P4N_LONGEST + P4N_HOME_BYTES];
 };
 
 P4N_INLINE struct p4n_state *p4n_state(struct p4n_thread *th)
