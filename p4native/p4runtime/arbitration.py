@@ -7,7 +7,7 @@ that id; when the primary leaves, the role has none until somebody comes with an
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -35,6 +35,9 @@ class Client(Protocol):
 
     def send(self, message: p4r.StreamMessageResponse) -> None:
         """Queue `message` without blocking."""
+
+    def send_all(self, messages: Iterable[p4r.StreamMessageResponse]) -> None:
+        """Queue messages in order without blocking."""
 
 
 @dataclass(slots=True)

@@ -193,16 +193,17 @@ class Target:
         loaded = self._live
         if not frames or loaded is None:
             return
-        primaries = self.arbiter.primaries()
-        for frame in frames:
-            packet = loaded.packet_in.unpack(frame)
-            takers = [client for client, scope in primaries if scope.wants(packet)]
-            if not takers:
-                self._counts["packet_in_without_primary"] += 1
-                continue
-            message = p4r.StreamMessageResponse(packet=packet)
-            for client in takers:
-                client.send(message)
+        packets = [loaded.packet_in.unpack(frame) for frame in frames]
+        wanted = [False] * len(packets)
+        for client, scope in self.arbiter.primaries():
+            chosen = [scope.wants(packet) for packet in packets]
+            wanted = [a or b for a, b in zip(wanted, chosen, strict=True)]
+            client.send_all(
+                p4r.StreamMessageResponse(packet=packet)
+                for packet, taken in zip(packets, chosen, strict=True)
+                if taken
+            )
+        self._counts["packet_in_without_primary"] += wanted.count(False)
 
     def _pump_digests(self) -> None:
         for digest in self.device.wait_digests(_POLL_S):

@@ -41,6 +41,16 @@ def test_packet_in_carries_its_metadata(lab: Lab) -> None:
     assert {m.metadata_id: m.value for m in packet.metadata} == {1: b"\x03", 2: b"\x55"}
 
 
+@pytest.mark.native_only
+def test_super_frames_cross_whole(lab: Lab) -> None:
+    frame = probe(dst=1) + bytes(range(256)) * 240
+    lab.client.insert(to_cpu(lab))
+    lab.switch.send(3, frame)
+    assert lab.stream.next("packet").payload == frame
+    lab.stream.send(packet=packet_out(2, frame))
+    assert lab.switch.receive() == (2, frame)
+
+
 def test_packet_in_goes_to_the_primary_alone(lab: Lab) -> None:
     backup = lab.another().open()
     backup.arbitrate(lab.client.election_id - 1)
