@@ -158,6 +158,7 @@ class PhvLayout:
             ("P4N_VARBITS", int(self.varbits)),
             ("P4N_HOME_BYTES", self.home_bytes),
             ("P4N_ORDER_LIST", int(self.duplicate_order)),
+            ("P4N_ORDER_BYTES", self._order_bytes()),
         ):
             out.line(f"#define {name} {value}")
         out.line()
@@ -178,6 +179,12 @@ class PhvLayout:
         self._emit_headers(out)
         if self.program.unions:
             self._emit_unions(out)
+
+    def _order_bytes(self) -> int:
+        """Bytes that a deparser emits at most when it emits headers more than once."""
+        if not self.duplicate_order:
+            return 0
+        return sum(self.max_bytes(h) for h in self.order)
 
     def _emit_meta(self, out: Emitter) -> None:
         out.line("struct p4n_meta {")

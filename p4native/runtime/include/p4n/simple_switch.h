@@ -41,7 +41,7 @@ struct p4n_state {
 #if P4N_CLONES_INGRESS || P4N_RESUBMITS
 	uint8_t saved[P4N_LONGEST]; /* header bytes as they arrived */
 #endif
-	uint8_t scratch[P4N_LONGEST + P4N_HOME_BYTES];
+	uint8_t scratch[P4N_LONGEST + P4N_HOME_BYTES + P4N_ORDER_BYTES];
 };
 
 P4N_INLINE struct p4n_state *p4n_state(struct p4n_thread *th)
