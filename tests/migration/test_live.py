@@ -87,6 +87,8 @@ def test_twenty_migrations_lose_nothing(lab: Lab):
 
 def test_a_download_goes_on(lab: Lab):
     server = lab.vm("vm3").popen([sys.executable, GUEST, "serve", "5001"])
+    assert server.stdout is not None
+    assert server.stdout.readline() == "ready\n"
     client = lab.vm("vm1").popen(
         [sys.executable, GUEST, "download", lab.vm("vm3").ip, "5001"], stdin=subprocess.PIPE
     )
