@@ -83,6 +83,38 @@ def listen(interface: str, source: str, seconds: float) -> None:
     print(found, flush=True)
 
 
+def answer(port: int, text: str) -> None:
+    """Send a text to every client and hang up."""
+    with socket.create_server(("", port)) as listener:
+        print("ready", flush=True)
+        while True:
+            client, _ = listener.accept()
+            with client, contextlib.suppress(OSError):
+                client.sendall(text.encode())
+
+
+def ask(address: str, port: int, seconds: float) -> None:
+    """Print what a server sends, or nothing if it cannot be reached in time."""
+    try:
+        with socket.create_connection((address, port), timeout=seconds) as stream:
+            print(stream.recv(CHUNK).decode(), flush=True)
+    except OSError:
+        return
+
+
+def tunnels(interface: str, vni: int) -> None:
+    """Count VXLAN frames of a network until standard input ends; print the number."""
+    found = 0
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as raw:
+        raw.bind((interface, 0))
+        print("ready", flush=True)
+        while sys.stdin not in select.select([raw, sys.stdin], [], [])[0]:
+            frame = raw.recv(CHUNK)
+            is_vxlan = frame[12:14] == b"\x08\0" and frame[23] == 17 and frame[36:38] == b"\x12\xb5"
+            found += is_vxlan and int.from_bytes(frame[46:49], "big") == vni
+    print(found, flush=True)
+
+
 def main(words: list[str]) -> None:
     """Run one of the programs."""
     match words:
@@ -94,6 +126,12 @@ def main(words: list[str]) -> None:
             forge(interface, source, destination, int(count))
         case ["listen", interface, source, seconds]:
             listen(interface, source, float(seconds))
+        case ["answer", port, text]:
+            answer(int(port), text)
+        case ["ask", address, port, seconds]:
+            ask(address, int(port), float(seconds))
+        case ["tunnels", interface, vni]:
+            tunnels(interface, int(vni))
         case _:
             sys.exit(f"unknown words {words}; see {__file__}")
 

@@ -6,32 +6,26 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
+from subprocess import PIPE
 
 from rich.console import Console
 from rich.table import Table
 
 from control.errors import ControlError
 from control.migration.record import Options
+from topologies import tour_policy
 from topologies.errors import LabError
 from topologies.lab import Lab
 from topologies.machine import Machine
+from topologies.tour_tools import GUEST, StepFailed, expect, ready, until
 
-GUEST = str(Path(__file__).with_name("guest.py"))
 FORGED_MAC = "02:de:ad:be:ef:00"
 FORGED = 10
 TEST_PORT = 5001
 GAP_LIMIT_MS = 1000.0
-SETTLE_S = 5.0
 # A mostly idle guest, so that pre-copy converges on the slowest switch too.
 TOUR_MIGRATION = Options(memory_mib=32, dirty_mib_s=2)
-
-
-class StepFailed(Exception):
-    """A step saw something else than it should have."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +43,16 @@ class Tour:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        vms = lab.controller.state.vms
-        first = vms[0].server
+        vms = [vm for vm in lab.controller.state.vms if not vm.groups]
+        vms = [vm for vm in vms if vm.network == vms[0].network]
+        first = vms[0].server if vms else ""
         local = [vm.name for vm in vms if vm.server == first]
         remote = [vm.name for vm in vms if vm.server != first]
         if len(local) < 2:
-            raise LabError("the tour needs two VMs on the first server of the topology")
+            raise LabError(
+                "the tour needs a topology whose first server has two VMs of one network, without "
+                "security groups; take TOPO=two_servers"
+            )
         self.a, self.b = lab.vm(local[0]), lab.vm(local[1])
         self.far = lab.vm(remote[0]) if remote else None
         self.home = first
@@ -71,14 +69,25 @@ class Tour:
         if far is not None:
             yield f"TCP {a.name} → {far.name}, across servers", lambda: self.throughput(a, far)
             yield f"live migration of {b.name} under a download", self.migration
+        yield from self.policy_steps()
         yield "counters", self.counters
+
+    def policy_steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Steps that need the programmable NIC, and the VMs in one plain network."""
+        lab, a, b, far = self.lab, self.a, self.b, self.far
+        plain = [network.vni is None for network in lab.controller.state.networks] == [True]
+        if lab.kit.name != "hybrid" or not plain or far is None:
+            return
+        yield f"security group on {far.name}", lambda: tour_policy.security_group(lab, a, far)
+        yield "load balancer", lambda: tour_policy.load_balancer(lab, a, [b, far])
+        yield "the same network as an overlay", lambda: tour_policy.overlay(lab, a, far)
 
     # the steps: each returns a detail for the table or raises StepFailed
 
     def ping(self, source: Machine, target: Machine) -> str:
         """Every echo request is answered."""
         answered = source.pings(target.ip, count=5)
-        _expect(answered == 5, f"{answered} of 5 echo requests answered")
+        expect(answered == 5, f"{answered} of 5 echo requests answered")
         return "5 of 5 answered"
 
     def acl(self) -> str:
@@ -90,8 +99,8 @@ class Tour:
         finally:
             self.lab.run(self.lab.controller.acl_delete(name))
         allowed = self.a.pings(self.b.ip, count=3)
-        _expect(denied == 0, f"{denied} of 3 echo requests passed the rule")
-        _expect(allowed == 3, f"{allowed} of 3 answered after its removal")
+        expect(denied == 0, f"{denied} of 3 echo requests passed the rule")
+        expect(allowed == 3, f"{allowed} of 3 answered after its removal")
         return "0 of 3 answered with the rule, 3 of 3 without"
 
     def forged_mac(self) -> str:
@@ -99,26 +108,26 @@ class Tour:
         before = self._spoofed(self.a)
         python = sys.executable
         listening = [python, GUEST, "listen", "eth0", FORGED_MAC, "1.0"]
-        with self._ready(self.b, listening) as listener:
+        with ready(self.b, listening) as listener:
             forging = ["forge", "eth0", FORGED_MAC, self.b.mac, str(FORGED)]
             self.a.run([python, GUEST, *forging], check=True)
             output, _ = listener.communicate(timeout=10)
         arrived = int(output)
-        _expect(arrived == 0, f"{arrived} forged frames arrived")
+        expect(arrived == 0, f"{arrived} forged frames arrived")
         if self.lab.kit.source is None:
             return f"0 of {FORGED} arrived (this plane does not count drops by reason)"
-        counted = _until(lambda: self._spoofed(self.a) - before, FORGED)
-        _expect(counted == FORGED, f"{counted} of {FORGED} drops counted")
+        counted = until(lambda: self._spoofed(self.a) - before, FORGED)
+        expect(counted == FORGED, f"{counted} of {FORGED} drops counted")
         return f"0 of {FORGED} arrived, {counted} counted as forged"
 
     def throughput(self, source: Machine, target: Machine) -> str:
         """iperf3 for two seconds."""
-        with self._ready(target, ["iperf3", "-s", "-1", "--forceflush"]):
+        with ready(target, ["iperf3", "-s", "-1", "--forceflush"]):
             command = ["iperf3", "-c", target.ip, "-t", "2", "-J"]
             report = json.loads(source.run(command, timeout=20).stdout)
-        _expect("error" not in report, str(report.get("error")))
+        expect("error" not in report, str(report.get("error")))
         rate = report["end"]["sum_received"]["bits_per_second"]
-        _expect(rate > 1e6, f"only {rate / 1e6:.1f} Mb/s")
+        expect(rate > 1e6, f"only {rate / 1e6:.1f} Mb/s")
         return f"{rate / 1e9:.2f} Gb/s"
 
     def migration(self) -> str:
@@ -127,8 +136,8 @@ class Tour:
         python = sys.executable
         command = [python, GUEST, "download", self.a.ip, str(TEST_PORT)]
         with (
-            self._ready(self.a, [python, GUEST, "serve", str(TEST_PORT)]),
-            self._ready(self.b, command, stdin=PIPE) as download,
+            ready(self.a, [python, GUEST, "serve", str(TEST_PORT)]),
+            ready(self.b, command, stdin=PIPE) as download,
         ):
             self._receiving(self.b)
             moved = self.lab.run(
@@ -137,10 +146,10 @@ class Tour:
             self._receiving(self.b)
             output, _ = download.communicate(timeout=20)
         report = json.loads(output)
-        _expect(not report["error"], f"the download broke: {report['error']}")
-        _expect(report["gap_ms"] < GAP_LIMIT_MS, f"a gap of {report['gap_ms']:.0f} ms")
+        expect(not report["error"], f"the download broke: {report['error']}")
+        expect(report["gap_ms"] < GAP_LIMIT_MS, f"a gap of {report['gap_ms']:.0f} ms")
         where = self.lab.controller.vm(self.b.name).server
-        _expect(where == other, f"{self.b.name} is on {where}, not on {other}")
+        expect(where == other, f"{self.b.name} is on {where}, not on {other}")
         rate = report["bytes"] * 8 / report["seconds"] / 1e9
         return (
             f"longest gap in the download {report['gap_ms']:.1f} ms (guest frozen for "
@@ -154,8 +163,8 @@ class Tour:
         by_name = {row["port"]: row for row in rows if row["port"] not in ("PF", "uplink")}
         for machine in machines:
             row = by_name[machine.name]
-            _expect(row["tx_packets"] > 0, f"{machine.name} has sent nothing")
-            _expect(row["rx_packets"] > 0, f"{machine.name} has received nothing")
+            expect(row["tx_packets"] > 0, f"{machine.name} has sent nothing")
+            expect(row["rx_packets"] > 0, f"{machine.name} has received nothing")
         packets = sum(row["tx_packets"] for row in by_name.values())
         return f"{len(by_name)} VFs sent {packets} packets"
 
@@ -168,39 +177,12 @@ class Tour:
             return int(self.lab.run(self.lab.controller.stats(machine.name))[0]["rx_packets"])
 
         before = received()
-        _expect(_until(lambda: received() - before, 200) >= 200, "the download does not start")
+        expect(until(lambda: received() - before, 200) >= 200, "the download does not start")
 
     def _spoofed(self, machine: Machine) -> int:
         """Frames of a VM dropped for their source MAC."""
         row = self.lab.run(self.lab.controller.stats(machine.name))[0]
         return sum(n for reason, n in row["drops"].items() if "forged source MAC" in reason)
-
-    @contextmanager
-    def _ready(
-        self, machine: Machine, command: list[str], stdin: int = DEVNULL
-    ) -> Iterator[Popen[str]]:
-        """Start a program and wait for its first line; end it afterwards."""
-        with machine.popen(command, stdin=stdin) as process:
-            try:
-                if process.stdout is None or not process.stdout.readline():
-                    raise StepFailed(f"{machine.name}: {command[0]} did not start")
-                yield process
-            finally:
-                process.kill()
-
-
-def _expect(condition: bool, otherwise: str) -> None:
-    """Fail the step unless the condition holds."""
-    if not condition:
-        raise StepFailed(otherwise)
-
-
-def _until(value: Callable[[], int], wanted: int) -> int:
-    """Call ``value`` until it reaches ``wanted`` or time is up; returns the last value."""
-    deadline = time.monotonic() + SETTLE_S
-    while (now := value()) < wanted and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return now
 
 
 def run(lab: Lab, console: Console) -> bool:
