@@ -18,6 +18,7 @@ from .client import DEADLINE_S, Client, PacketIn
 from .switches import Switch
 
 UPLINK, UPLINK2, PF = 1, 2, 8
+PROBE = bytes(12) + b"\x88\xb5" + b"probe of the test bench".ljust(46)
 
 
 def vf(number: int) -> int:
@@ -107,17 +108,29 @@ class Rig:
         self.switch.settle()
         for packet in packets:
             self.switch.send(port, bytes(packet))
-        return sorted(self.switch.settle(), key=lambda frame: frame[0])
+        frames = [frame for frame in self.switch.settle() if frame != (PF, PROBE)]
+        return sorted(frames, key=lambda frame: frame[0])
 
     def ports(self, port: int, *packets: Packet | bytes) -> list[int]:
         """The ports by which what is sent leaves."""
         return [number for number, _ in self.exchange(port, *packets)]
 
+    def listen(self) -> None:
+        """Make sure that what the host sends out is seen: a probe comes through first."""
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            self.client.packet_out(PROBE, mode=0, port=PF, network=0)
+            patience = time.monotonic() + 0.5
+            while time.monotonic() < patience:
+                if (PF, PROBE) in self.switch.poll():
+                    return
+        raise TimeoutError("no probe of the host's left the NIC")
+
     def next_frame(self) -> tuple[int, bytes]:
         """The next frame that leaves, after something the host sent; TimeoutError if none does."""
         deadline = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline:
-            frames = self.switch.poll()
+            frames = [frame for frame in self.switch.poll() if frame != (PF, PROBE)]
             if frames:
                 assert len(frames) == 1
                 return frames[0]
@@ -152,5 +165,5 @@ class Rig:
 
     def out(self, packet: Packet | bytes, *, mode: int, port: int, network: int) -> None:
         """A packet from the host."""
-        self.switch.poll()
+        self.listen()
         self.client.packet_out(bytes(packet), mode=mode, port=port, network=network)

@@ -86,7 +86,7 @@ class Stateful:
     def first(self, port: int, packet: Packet | bytes) -> list[tuple[int, bytes]]:
         """Send a packet that the host must decide; what leaves after it has."""
         up = self.rig.punted(port, packet)
-        self.rig.switch.poll()
+        self.rig.listen()
         asyncio.run(self.manager.handle([punt(up)]))
         try:
             return [self.rig.next_frame()]
