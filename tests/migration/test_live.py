@@ -270,6 +270,33 @@ def test_no_free_vf(lab: Lab):
     assert lab.controller.vm("vm1").server == "server1"
 
 
+def test_destination_table_full(lab: Lab):
+    sizes = lab.controller.fabric.nic("nic2").encoder.table_sizes
+    room = sizes["destination_table"]
+    sizes["destination_table"] = 2  # as many VMs as are there
+    try:
+        with pytest.raises(ControlError, match="nic2 has no room"):
+            move(lab, "vm1", "server2")
+    finally:
+        sizes["destination_table"] = room
+    assert lab.controller.vm("vm1").server == "server1"
+    assert lab.vm("vm3").pings(lab.vm("vm1").ip, count=3) == 3
+    assert leftovers(lab) == []
+
+
+def test_uplink_down_is_undone(lab: Lab):
+    uplink = lab.network.uplink("nic2")
+    subprocess.run(["ip", "link", "set", uplink, "down"], check=True)
+    try:
+        with pytest.raises(ControlError, match="do not reach each other"):
+            move(lab, "vm1", "server2")
+    finally:
+        subprocess.run(["ip", "link", "set", uplink, "up"], check=True)
+    assert lab.controller.vm("vm1").server == "server1"
+    assert lab.vm("vm2").pings(lab.vm("vm1").ip, count=3) == 3
+    assert leftovers(lab) == []
+
+
 def test_plain_sriov_guest(tmp_path: Path):
     """Model vf: the device itself is taken and given; the connection survives, with a gap."""
     from topologies.loader import load
