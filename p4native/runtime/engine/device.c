@@ -201,7 +201,25 @@ static void close_port(struct p4n_port *port)
 		close(port->fd);
 	p4n_capture_close(port->in);
 	p4n_capture_close(port->out);
+	port->fd = -1;
+	port->in = port->out = NULL;
+}
+
+static void free_port(struct p4n_port *port)
+{
+	if (port)
+		close_port(port);
 	free(port);
+}
+
+/* No packet thread has the port any more; who looked it up without the lock may, for an instant. */
+static void bury_port(struct p4n_device *dev, struct p4n_port *port)
+{
+	struct p4n_port **place = &dev->removed[dev->n_removed++ % P4N_REMOVED_KEPT];
+
+	close_port(port);
+	free(*place);
+	*place = port;
 }
 
 static int open_captures(struct p4n_port *port, const char *folder)
@@ -270,7 +288,7 @@ P4N_EXPORT int p4n_port_add(struct p4n_device *dev, uint32_t number, const char 
 	if (!p4n_port_find(dev, number))
 		err = port->slot < P4N_MAX_SLOTS ? open_port(dev, port, captures) : -ENOSPC;
 	if (err) {
-		close_port(port);
+		free_port(port);
 	} else {
 		dev->slots[port->slot] = 1;
 		p4n_ports_changed(dev);
@@ -291,7 +309,7 @@ P4N_EXPORT int p4n_port_remove(struct p4n_device *dev, uint32_t number)
 		store_port(dev, number, NULL);
 		p4n_domain_resume(&dev->domain);
 		dev->slots[port->slot] = 0;
-		close_port(port);
+		bury_port(dev, port);
 		p4n_ports_changed(dev);
 	}
 	pthread_mutex_unlock(&dev->lock);
@@ -407,10 +425,11 @@ P4N_EXPORT void p4n_device_destroy(struct p4n_device *dev)
 		void *_Atomic *ports = atomic_load(&dev->ports.page[page]);
 
 		for (uint32_t i = 0; ports && i < 256; i++)
-			if (atomic_load(&ports[i]))
-				close_port(atomic_load(&ports[i]));
+			free_port(atomic_load(&ports[i]));
 		free((void *)ports);
 	}
+	for (uint32_t i = 0; i < P4N_REMOVED_KEPT; i++)
+		free(dev->removed[i]);
 	p4n_queue_destroy(&dev->packet_in);
 	p4n_queue_destroy(&dev->memory_out);
 	p4n_queue_destroy(&dev->inbox);

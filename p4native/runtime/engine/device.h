@@ -12,6 +12,7 @@
 #define P4N_POOL 2048u       /* frames per packet thread */
 #define P4N_TAILROOM 64u
 #define P4N_MAX_SLOTS 4096u  /* ports at once */
+#define P4N_REMOVED_KEPT 256u
 
 struct p4n_capture;
 
@@ -86,6 +87,9 @@ struct p4n_device {
 	struct p4n_instance *inst;
 	struct p4n_id_map ports;
 	uint8_t slots[P4N_MAX_SLOTS];
+	/* Removed ports: a table update may still be asking whether one is up. */
+	struct p4n_port *removed[P4N_REMOVED_KEPT];
+	uint32_t n_removed;
 	struct p4n_thread_io **threads; /* n_threads, then the one for injection without them */
 	struct p4n_queue packet_in, memory_out, log;
 	pthread_t monitor;
