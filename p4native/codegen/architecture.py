@@ -198,7 +198,7 @@ class ArchitectureGen:
         exprs, condition = self._exprs(out, checksum)
         header = checksum.target.header
         if not header.metadata:
-            number = self.context.layout.index[header.name]
+            number = self.context.layout.symbol[header.name]
             condition = f"p4n_is_valid(p, {number}) && {condition}"
         name = calculation_name(self.context, checksum.calculation)
         actual = exprs.low(checksum.target, 64)

@@ -66,7 +66,7 @@ class WordGen:
         if isinstance(e, m.HeaderRef):
             if e.header.metadata:
                 return Place("const", "1", 1)
-            return Place("valid", str(self.gen.layout.index[e.header.name]), 1)
+            return Place("valid", self.gen.layout.symbol[e.header.name], 1)
         place = self.gen.place(e)
         if place.kind == "var" and place.signed:
             return Place("var", place.code, place.width)

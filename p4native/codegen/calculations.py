@@ -110,7 +110,7 @@ class CalculationGen:
             places = [layout.place(header, item.value.field)]
         else:
             raise CodegenError(name, f"calculation input '{item.kind}' is not supported")
-        valid = "" if header.metadata else str(layout.index[header.name])
+        valid = "" if header.metadata else layout.symbol[header.name]
         return valid, [self._piece(name, p) for p in places]
 
     @staticmethod

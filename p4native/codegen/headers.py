@@ -60,9 +60,9 @@ class HeaderPrimitives:
                 self.store.assign(target, m.FieldRef(source.header, field))
 
     def _copy_headers(self, to: tuple[m.Header, ...], source: tuple[m.Header, ...]) -> None:
-        index = self.context.layout.index
+        symbol = self.context.layout.symbol
         for a, b in zip(to, source, strict=True):
-            self.out.line(f"p4n_copy_header(p, {index[a.name]}, {index[b.name]});")
+            self.out.line(f"p4n_copy_header(p, {symbol[a.name]}, {symbol[b.name]});")
 
     def _copy_next(self, to: int, source: int) -> None:
         self.out.line(f"p->next[{to}] = p->next[{source}];")
@@ -113,14 +113,14 @@ class HeaderPrimitives:
 
     def _move_lanes(self, lanes: list[tuple[m.Header, ...]], by: int, size: int, pop: bool) -> None:
         """Moves element i + by to i (pop) or i to i + by (push); the freed ones become invalid."""
-        index = self.context.layout.index
+        symbol = self.context.layout.symbol
         order = range(size - by) if pop else range(size - by - 1, -1, -1)
         for i in order:
             to, source = (i, i + by) if pop else (i + by, i)
             for lane in lanes:
-                a, b = index[lane[to].name], index[lane[source].name]
+                a, b = symbol[lane[to].name], symbol[lane[source].name]
                 self.out.line(f"p4n_move_header(p, {a}, {b});")
         freed = range(size - by, size) if pop else range(by)
         for i in freed:
             for lane in lanes:
-                self.out.line(f"p4n_mark_invalid(p, {index[lane[i].name]});")
+                self.out.line(f"p4n_mark_invalid(p, {symbol[lane[i].name]});")

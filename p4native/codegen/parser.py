@@ -147,7 +147,7 @@ class ParserGen:
         target = op.args[0]
         layout = self.context.layout
         if isinstance(target, m.HeaderRef):
-            number = str(layout.index[target.header.name])
+            number = layout.symbol[target.header.name]
             self._extract_to(exprs, op, number, target.header.type)
             return
         if isinstance(target, m.StackRef):
@@ -277,9 +277,7 @@ class ParserGen:
 
 def _resolve(e: m.Expr, htype: m.HeaderType, number: str, exprs: ExprGen) -> m.Expr:
     """A header type's length expression, its Locals replaced by the header's own fields."""
-    header = next(
-        (h for h in exprs.layout.headers if str(exprs.layout.index[h.name]) == number), None
-    )
+    header = next((h for h in exprs.layout.headers if exprs.layout.symbol[h.name] == number), None)
     if header is None:
         raise exprs.fail("a header with a length expression cannot be in a stack")
     match e:

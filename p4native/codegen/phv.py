@@ -56,6 +56,9 @@ class PhvLayout:
         self.headers = [real[n] for n in names]
         self.emitted = sum(n in real for n in emitted)
         self.index = {h.name: i for i, h in enumerate(self.headers)}
+        taken: set[str] = set()
+        self.symbol = {h.name: unique(f"H_{identifier(h.name)}", taken) for h in self.headers}
+        """C name of each header's number."""
         self.stack_index = {s.name: i for i, s in enumerate(program.stacks)}
         self.union_stack_index = {
             s.name: len(program.stacks) + i for i, s in enumerate(program.union_stacks)
@@ -106,10 +109,10 @@ class PhvLayout:
         if field.name == VALID_FIELD.name:
             if header.metadata:
                 return Place("const", "1", 1)
-            return Place("valid", str(self.index[header.name]), 1)
+            return Place("valid", self.symbol[header.name], 1)
         if header.metadata and header.name not in self.index:
             return self._meta_place(header, field)
-        index = str(self.index[header.name])
+        index = self.symbol[header.name]
         return self.place_at(header.type, field, f"p->h[{index}]", index)
 
     def _meta_place(self, header: m.Header, field: m.Field) -> Place:
@@ -164,6 +167,12 @@ class PhvLayout:
         out.line()
         out.line("#include <p4n/expr.h>")
         out.line()
+        if self.headers:
+            out.line("enum {")
+            for name in self.symbol.values():
+                out.line(f"\t{name},")
+            out.line("};")
+            out.line()
         self._emit_meta(out)
         if self.duplicate_order:
             numbers = ", ".join(str(self.index[h.name]) for h in self.order if not h.metadata)
@@ -205,7 +214,7 @@ class PhvLayout:
             union = self._member_union.get(header.name, NO_UNION)
             out.line(
                 f"\t{{ {self.homes[i]}, {header.type.fixed_bits // 8}, "
-                f"{self.max_bytes(header)}, {union} }}, /* {identifier(header.name)} */"
+                f"{self.max_bytes(header)}, {union} }}, /* {self.symbol[header.name]} */"
             )
         sink = self.home_bytes - self.homes[-1]
         out.line(f"\t{{ {self.homes[-1]}, {sink}, {sink}, {NO_UNION} }},")

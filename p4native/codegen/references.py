@@ -32,7 +32,7 @@ class RefGen(ABC):
         """C code for the number of the header that `e` denotes; the sink when out of range."""
         match e:
             case m.HeaderRef():
-                return str(self.layout.index[e.header.name])
+                return self.layout.symbol[e.header.name]
             case m.Op(op="dereference_header_stack", left=m.StackRef(stack=stack)):
                 return self._element(stack, operand(e.right))
             case m.Op(op="access_union_header"):
@@ -105,7 +105,11 @@ class RefGen(ABC):
         return htype.fields[index]
 
     def _dynamic(self, htype: m.HeaderType, field: m.Field, number: str) -> Place:
-        i = number if number.isdigit() else self.out.temp("unsigned", number)
+        i = (
+            number
+            if number.isidentifier() or number.isdigit()
+            else self.out.temp("unsigned", number)
+        )
         return self.layout.place_at(htype, field, f"p->h[{i}]", i)
 
 

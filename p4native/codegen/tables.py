@@ -49,10 +49,11 @@ class TableGen:
         out.line()
         out.line("const bool hit = e != NULL;")
         out.line()
-        with out.block("if (hit)"):
-            self._on_hit(out, exprs, table)
-        with out.block("else"):
-            out.line("e = p4n_table_default(t);")
+        if table.with_counters or table.support_timeout or table.direct_meter is not None:
+            with out.block("if (hit)"):
+                self._on_hit(out, exprs, table)
+        out.line("if (!hit)")
+        out.line("\te = p4n_table_default(t);")
         if table.impl != "simple":
             self._resolve(out, table)
         out.line("(void)hit;")
