@@ -198,7 +198,8 @@ def _target(ctx: Context, path: ir.Path, table: dict[str, ir.StateDecl]) -> None
         if decls:
             ctx.type_error(f"'{path.name}' is not a state", path.loc, (decls[0].loc, "it is this"))
         else:
-            ctx.error("undeclared", f"state '{path.name}' is not declared", path.loc)
+            hint = ctx.hint(path.name, table)
+            ctx.error("undeclared", f"state '{path.name}' is not declared{hint}", path.loc)
         return
     path.decl = state
     path.type = STATE

@@ -67,7 +67,7 @@ def check_call(ctx: Context, call: ir.Call) -> ir.Expression:
         return call
     decls = [callee.decl] if callee.decl else ctx.lookup(callee.name, callee.absolute)
     if not decls:
-        ctx.error("undeclared", f"'{callee.name}' is not declared", callee.loc)
+        ctx.undeclared("", callee.name, callee.loc)
         check_argument_expressions(ctx, call.args)
         return call
     if isinstance(decls[0], ir.ActionDecl):
@@ -317,7 +317,8 @@ def _extern_method(
     methods = [m for m in owner.decl.methods if m.name == callee.name]
     if not methods:
         check_argument_expressions(ctx, call.args)
-        return ctx.bad(call, f"extern '{owner}' has no method '{callee.name}'")
+        hint = ctx.hint(callee.name, [m.name for m in owner.decl.methods])
+        return ctx.bad(call, f"extern '{owner}' has no method '{callee.name}'{hint}")
     if ctx.in_actions_list:
         return ctx.bad(call, f"'{callee.name}' is not an action")
     target = select_overload(ctx, callee.name, methods, call.args, call.loc)

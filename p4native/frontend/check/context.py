@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from p4native.frontend import ir
 from p4native.frontend.diagnostics import Loc, Reporter
 from p4native.frontend.types import UNKNOWN, Type
 
 Scope = dict[str, list[ir.Decl]]
+
+_MAX_HINTS = 20  # errors with a proposed spelling: looking for one takes time
 
 # Declarations of which several may share a name (told apart by their parameters).
 OVERLOADABLE = (ir.Method, ir.FunctionDecl)
@@ -49,6 +52,18 @@ class Context:
     def warning(self, category: str, message: str, loc: Loc, *related: tuple[Loc, str]) -> None:
         """Report a warning."""
         self.reporter.warning(category, message, loc, *related)
+
+    def undeclared(self, what: str, name: str, loc: Loc) -> None:
+        """Report a name that nothing declares, with one that is spelled almost like it."""
+        names = [n for scope in self.scopes for n in scope]
+        self.error("undeclared", f"{what}'{name}' is not declared{self.hint(name, names)}", loc)
+
+    def hint(self, name: str, names: Iterable[str]) -> str:
+        """`; did you mean 'x'?` if one of the names is close to `name`."""
+        if self.reporter.error_count > _MAX_HINTS:
+            return ""
+        close = get_close_matches(name, list(names), 1, 0.75)
+        return f"; did you mean '{close[0]}'?" if close else ""
 
     def bad(self, expr: ir.Expression, message: str, loc: Loc | None = None) -> ir.Expression:
         """Report a type error about an expression, which becomes `UNKNOWN`."""

@@ -97,7 +97,7 @@ def _path(ctx: Context, expr: ir.Path) -> ir.Expression:
         return _use(ctx, expr, expr.decl)
     decls = ctx.lookup(expr.name, expr.absolute)
     if not decls:
-        ctx.error("undeclared", f"'{expr.name}' is not declared", expr.loc)
+        ctx.undeclared("", expr.name, expr.loc)
         expr.type = UNKNOWN
         return expr
     decl = decls[0]
@@ -176,10 +176,16 @@ def _enum_member(ctx: Context, expr: ir.Member, named: Type) -> ir.Expression:
     else:
         return ctx.bad(expr, f"cannot access '{expr.name}' of type '{named}'")
     if member is None:
-        return ctx.bad(expr, f"'{expr.name}' is not a member of '{named}'")
+        names = ctx.program.errors if isinstance(named, ErrorType) else _member_names(named)
+        hint = ctx.hint(expr.name, names)
+        return ctx.bad(expr, f"'{expr.name}' is not a member of '{named}'{hint}")
     expr.decl = member
     expr.value = member
     return expr
+
+
+def _member_names(named: Type) -> list[str]:
+    return [m.name for m in named.decl.members] if isinstance(named, EnumType) else []
 
 
 def _field(ctx: Context, expr: ir.Member, owner: StructType | StructValueType) -> ir.Expression:
@@ -192,7 +198,8 @@ def _field(ctx: Context, expr: ir.Member, owner: StructType | StructValueType) -
             if isinstance(owner, StructType)
             else ()
         )
-        ctx.type_error(f"{kind} '{owner}' has no field '{expr.name}'", expr.loc, *related)
+        hint = ctx.hint(expr.name, fields)
+        ctx.type_error(f"{kind} '{owner}' has no field '{expr.name}'{hint}", expr.loc, *related)
         expr.type = UNKNOWN
         return expr
     expr.type = found

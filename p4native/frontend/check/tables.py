@@ -65,7 +65,7 @@ def _key(ctx: Context, key: ir.KeyElement) -> None:
     key.expr = check(ctx, key.expr)
     decls = ctx.lookup(key.match_kind.name)
     if not decls:
-        ctx.error("undeclared", f"'{key.match_kind.name}' is not declared", key.match_kind.loc)
+        ctx.undeclared("", key.match_kind.name, key.match_kind.loc)
     else:
         key.match_kind.decl = decls[0]
         key.match_kind.type = getattr(decls[0], "type", UNKNOWN)
@@ -128,7 +128,7 @@ def _actions(ctx: Context, table: ir.TableDecl) -> None:
 def _resolve_action(ctx: Context, call: ir.Call, path: ir.Path) -> ir.ActionDecl | None:
     decls = ctx.lookup(path.name, path.absolute)
     if not decls:
-        ctx.error("undeclared", f"'{path.name}' is not declared", path.loc)
+        ctx.undeclared("", path.name, path.loc)
         return None
     if not isinstance(decls[0], ir.ActionDecl):
         ctx.type_error(f"'{path.name}' is not an action", path.loc)

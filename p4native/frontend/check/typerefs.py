@@ -143,7 +143,7 @@ def _named(ctx: Context, ref: ir.NamedTypeRef, bare_generic: bool) -> Type:
         return DONT_CARE
     decls = ctx.lookup(ref.name, ref.absolute)
     if not decls:
-        ctx.error("undeclared", f"type '{ref.name}' is not declared", ref.loc)
+        ctx.undeclared("type ", ref.name, ref.loc)
         return UNKNOWN
     ref.decl = decls[0]
     ctx.warn_deprecated(decls[0], ref.loc)
