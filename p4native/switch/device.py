@@ -39,7 +39,7 @@ from p4native.switch.state import (
 _NONE = 0xFFFFFFFF
 _FRAMES_BYTES = 1 << 22
 _IDLE_PERIOD_S = 0.05
-_IDLE_BUDGET = 65536
+_IDLE_BUDGET = 16384
 _FRAME_HEAD = struct.Struct("<II")
 
 DROP_REASONS = (

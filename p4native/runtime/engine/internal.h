@@ -182,6 +182,7 @@ struct p4n_table_writer {
 	struct p4n_entry *program_default; /* what the program came with */
 	struct p4n_profile *profile;
 	uint32_t sweep; /* next handle that the idle sweep looks at */
+	uint32_t timed; /* entries with an idle time: none, and the sweep has nothing to do */
 };
 
 struct p4n_table *p4n_table_create(struct p4n_instance *inst, uint32_t index);

@@ -580,7 +580,7 @@ P4N_EXPORT uint32_t p4n_sweep_idle(struct p4n_instance *inst, struct idle *out, 
 		struct p4n_table_writer *w = t->writer;
 		uint32_t looks = w->handles < budget ? w->handles : budget;
 
-		for (uint32_t j = 0; t->timed && j < looks && n < cap; j++) {
+		for (uint32_t j = 0; t->timed && w->timed && j < looks && n < cap; j++) {
 			struct p4n_entry *e;
 
 			w->sweep = w->sweep + 1 < w->handles ? w->sweep + 1 : 0;

@@ -188,6 +188,7 @@ enum p4n_status p4n_table_insert(struct p4n_table *t, struct p4n_entry *e)
 		return P4N_NO_MEMORY;
 	}
 	w->count++;
+	w->timed += e->idle_ms != 0;
 	return P4N_OK;
 }
 
@@ -200,6 +201,7 @@ enum p4n_status p4n_table_restore(struct p4n_table *t, struct p4n_entry *e)
 	w->used[e->handle / 64] |= 1ull << e->handle % 64;
 	w->by_handle[e->handle] = e;
 	w->count++;
+	w->timed += e->idle_ms != 0;
 	return P4N_OK;
 }
 
@@ -214,6 +216,8 @@ enum p4n_status p4n_table_replace(struct p4n_table *t, struct p4n_entry *from, s
 		p4n_trie_replace(atomic_load(&t->trie), from, to);
 	p4n_hash_replace(&w->index_writer, from, to);
 	w->by_handle[from->handle] = to;
+	w->timed += to->idle_ms != 0;
+	w->timed -= from->idle_ms != 0;
 	w->dirty |= w->masked;
 	return P4N_OK;
 }
@@ -228,6 +232,7 @@ enum p4n_status p4n_table_remove(struct p4n_table *t, struct p4n_entry *e)
 	p4n_hash_remove(&w->index_writer, e);
 	release_handle(w, e->handle);
 	w->count--;
+	w->timed -= e->idle_ms != 0;
 	w->dirty |= w->masked;
 	return P4N_OK;
 }
