@@ -94,6 +94,13 @@ class ParserWriter:
     def _statement(self, s: core.Stmt) -> Json | None:
         if isinstance(s, core.Assign):
             check_shifts(self.context, s.value, s)
+            if self.exprs.plain(s.target) is None:
+                self.context.error(
+                    "a parser can only assign to variables and to fields of headers with a known"
+                    " place (no index computed at run time)",
+                    s.loc,
+                )
+                return None
             return {
                 "op": "set",
                 "parameters": [self.exprs.target(s.target), self.exprs.argument(s.value)],

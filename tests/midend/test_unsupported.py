@@ -94,6 +94,24 @@ CASES = {
         "for (bit<8>",
         "unrollable",
     ),
+    "exit where the copies to make differ": (
+        {
+            "globals": "control Twice(inout bit<8> v) {\naction a() { v = 1;\nexit; }"
+            " table t { actions = { a; } } apply { t.apply(); } }",
+            "locals": "Twice() c;",
+            "apply": "c.apply(meta.x); c.apply(meta.y);",
+        },
+        "exit; }",
+        "applied at several places",
+    ),
+    "assignment by run-time index in a parser": (
+        {
+            "parser": "state start { pkt.extract(hdr.s.next);\nhdr.s[meta.x].a = 1;"
+            " transition accept; }"
+        },
+        "hdr.s[meta.x].a",
+        "a parser can only assign",
+    ),
     "next is not readable": (
         {
             "parser": "state start { pkt.extract(hdr.s.next);\nmeta.x = hdr.s.next.a;"

@@ -188,6 +188,12 @@ class Calls:
 
     def exit(self, loc: Loc) -> None:
         """Emit `exit`: the copy-out of every call it ends, then the end of the pipeline."""
+        if self.work.action_start and any(self.work.varying):
+            raise Unsupported(
+                "exit in an action of a control that is applied at several places with out or"
+                " inout arguments is not supported",
+                loc,
+            )
         for after in reversed(self.work.pending):
             self.copy_back(after, loc)
         self.work.emit(core.Exit(loc))

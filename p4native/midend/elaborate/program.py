@@ -257,6 +257,7 @@ def _finish(work: Work, source: ir.Program, blocks: dict[str, BlockInstance]) ->
         control.actions.extend(work.tables.global_actions(name))
         _collect(work, blocks[name], control)
         control.actions.extend(a for a in work.tables.built(name) if a not in control.actions)
+        work.program.names.update(x.name for x in (*control.actions, *control.order))
     _check_names(work)
 
 

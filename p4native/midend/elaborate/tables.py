@@ -251,9 +251,11 @@ class Tables:
                 directed = [a for a in call.args if a.param is not None and a.param.direction]
                 args = self.work.calls.evaluate_args(caller, directed)
                 after = self.work.calls.bind(frame, args, call.loc, copy=True)
+            outer, self.work.action_start = self.work.action_start, len(self.work.pending)
             self.work.pending.append(after)
             block.body = self.work.collect(lambda: self.work.stmts.block(frame, decl.body))
             self.work.pending.pop()
+            self.work.action_start = outer
             self.work.emit(block)
             self.work.calls.copy_back(after, decl.loc)
 

@@ -55,6 +55,10 @@ class Work:
         self._inlined = 0
         # copies that calls being inlined make when they end, innermost last; `exit` makes them too
         self.pending: list[list[tuple[Value, Value]]] = []
+        # where in `pending` the table action being built starts, and whether what is in front of
+        # that differs from one place of application to another
+        self.action_start = 0
+        self.varying: list[bool] = []
 
     def inlining(self, loc: Loc, weight: int = 1) -> None:
         """Count a call that is inlined; the number is bounded."""
