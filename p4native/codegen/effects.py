@@ -39,11 +39,6 @@ def effects(context: Context) -> list[str]:
     return [name for name in order if name in found]
 
 
-def widths(htype: m.HeaderType) -> list[int]:
-    """Field widths in bits."""
-    return [f.width for f in htype.fields]
-
-
 def role_of(htype: m.HeaderType) -> str:
     """ "ipv4", "ipv6", "tcp", "udp" or "" by the header's size and field layout."""
     bits = htype.fixed_bits
@@ -94,7 +89,31 @@ class _Finder:
         self._reads([p.selector for p in program.profiles])
         self._checksums()
         self._packet_length()
+        self._behind_tcp()
         return self.found
+
+    def _behind_tcp(self) -> None:
+        """Fields that lie in a TCP payload exist once per segment, not once per super-frame."""
+        for parser in self.program.parsers:
+            by_name = {s.name: s for s in parser.states}
+            behind: set[str] = set()
+            todo: list[str | None] = []
+            for state in parser.states:
+                roles = [_extracted_role(op) for op in state.ops]
+                if "tcp" not in roles:
+                    continue
+                behind.update(_extracted(state.ops[roles.index("tcp") + 1 :]))
+                todo.extend(t.next_state for t in state.transitions)
+            seen: set[str] = set()
+            while todo:
+                name = todo.pop()
+                if name is None or name in seen:
+                    continue
+                seen.add(name)
+                behind.update(_extracted(by_name[name].ops))
+                todo.extend(t.next_state for t in by_name[name].transitions)
+            if any(header in behind for header, _ in self.context.used):
+                self.found.add("P4N_READS_PAYLOAD")
 
     def _advances(self) -> bool:
         return any(
@@ -187,6 +206,28 @@ class _Finder:
                 break
             at += other.width
         return role, (role, at)
+
+
+def _targets(op: m.ParserOp) -> tuple[m.Header, ...]:
+    """The headers that an operation may extract."""
+    if op.op not in ("extract", "extract_VL"):
+        return ()
+    match op.args[0]:
+        case m.HeaderRef(header=header):
+            return (header,)
+        case m.StackRef(stack=stack):
+            return stack.headers
+        case m.UnionStackRef(stack=unions):
+            return tuple(u.headers[op.member] for u in unions.unions)
+    return ()
+
+
+def _extracted_role(op: m.ParserOp) -> str:
+    return next((role_of(h.type) for h in _targets(op)), "")
+
+
+def _extracted(ops: tuple[m.ParserOp, ...]) -> set[str]:
+    return {h.name for op in ops for h in _targets(op)}
 
 
 def _field_of(e: m.Expr) -> tuple[m.HeaderType | None, m.Field | None]:

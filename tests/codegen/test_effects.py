@@ -90,3 +90,11 @@ def test_hash_over_a_checksum_reads_it() -> None:
                    {"type": "calculation", "value": "c"}, b.const(16))]  # fmt: skip
     calculations = [{"name": "c", "id": 0, "algo": "crc32", "input": [b.fld("tcp", "sum")]}]
     assert found(body, calculations=calculations) == {"READS_L4_CSUM"}
+
+
+@pytest.mark.parametrize(("inner", "expected"), [("udp", True), ("eth", False)])
+def test_a_field_behind_tcp_is_payload(inner: str, expected: bool) -> None:
+    """A header that is parsed behind TCP and used; one that is only skipped does not count."""
+    states = [b.state("start", 0, [b.extract("tcp"), b.extract(inner)])]
+    names = found([put("ip", "ttl", b.fld("udp", "sport"))], states=states)
+    assert ("READS_PAYLOAD" in names) == expected
