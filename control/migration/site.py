@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from control.errors import NicDownError
 from control.fabric import OUT_TO_PORT
-from control.migration.announce import rarp
+from control.migration.announce import gratuitous_arp, rarp
 from control.migration.held import Frame
 from control.model import Placement
 from control.policy.reasons import PORT_UPLINK, vf_port
@@ -80,11 +80,17 @@ class Site:
         await self._send(nic, frame.payload, vf_port(vf), frame.network)
 
     async def announce(self, nic: str) -> None:
-        """Tell the physical network where the VM's MAC address is now; tunnels need no telling."""
+        """Tell the physical network where the VM's addresses are now; tunnels need no telling."""
         vm = self.fabric.state.vm(self.vm)
         segment = self.fabric.state.segment(vm)
         if not segment.overlay:
             await self._send(nic, rarp(vm.mac), PORT_UPLINK, segment.id)
+        router = self.fabric.state.router(segment.tenant_name)
+        for floating in self.fabric.state.floating:
+            if floating.vm == vm.name and router is not None:
+                frame = gratuitous_arp(self.fabric.state.nic(nic).router_mac, floating.address)
+                outside = self.fabric.state.network(router.outside)
+                await self._send(nic, frame, PORT_UPLINK, outside.id)
 
     async def _send(self, nic: str, payload: bytes, port: int, network: int) -> None:
         session = self.fabric.nic(nic)

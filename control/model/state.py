@@ -40,6 +40,7 @@ UNTAGGED_ID = 4095
 OVERLAY_IDS = 8_192
 REDIRECT_VNI = 0xF00000
 TUNNEL_MAC_PREFIX = 0x064E4943
+ROUTER_MAC_PREFIX = 0x064E4952
 
 
 class Nic(Strict):
@@ -59,6 +60,12 @@ class Nic(Strict):
     def tunnel_mac(self) -> str:
         """MAC address of the tunnel end: the parser's prefix, then the NIC's id."""
         digits = f"{(TUNNEL_MAC_PREFIX << 16) | self.id:012x}"
+        return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+
+    @property
+    def router_mac(self) -> str:
+        """MAC address of its router towards the outside: the router prefix, then the NIC's id."""
+        digits = f"{(ROUTER_MAC_PREFIX << 16) | self.id:012x}"
         return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
 
     @property

@@ -7,11 +7,22 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from control.model.services import Router
-from control.model.state import UNTAGGED_ID, DesiredState, Network, Nic, Placement, Server, Vm
-from control.model.types import is_v6
+from control.model.state import (
+    ROUTER_MAC_PREFIX,
+    UNTAGGED_ID,
+    DesiredState,
+    Network,
+    Nic,
+    Placement,
+    Server,
+    Vm,
+)
+from control.model.types import is_v6, mac_number
 from control.policy.reasons import vf_port
 
-ROUTER_MAC = 0x064E49520000  # every NIC's router answers to it, so that it moves with no VM
+ROUTER_MAC = (
+    ROUTER_MAC_PREFIX << 16
+)  # every NIC's router answers to it, so that it moves with no VM
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class View:
     @property
     def router_mac(self) -> int:
         """This NIC's own router address, by which the ToR tells NICs apart."""
-        return ROUTER_MAC | self.nic.id
+        return mac_number(self.nic.router_mac)
 
     @property
     def active_uplinks(self) -> list[int]:

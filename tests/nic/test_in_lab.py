@@ -58,8 +58,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         ports=Ports(prefix=f"n{os.getpid() % 1000:03d}", p4runtime=base, thrift=base + 2),
     )
     with Lab("tenants", options) as running:
-        for vm, gateway in (("vm1", "10.0.0.254"), ("vm2", "10.0.1.254"), ("vm3", "10.0.0.254")):
-            running.vm(vm).run(["ip", "route", "replace", "default", "via", gateway])
         yield running
 
 

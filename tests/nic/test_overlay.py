@@ -10,10 +10,12 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet
 
+from control.migration.announce import gratuitous_arp
 from control.model import DesiredState, Placement
 from control.policy.reasons import DropReason, PuntReason
 
 from .rig import PF, UPLINK, Rig, mac, state, udp, vf, vm
+from .stateful import natted
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 ROUTER = "06:4e:49:52:00:00"
@@ -284,3 +286,15 @@ def test_announcement_leaves_tagged(rig: Rig) -> None:
     assert port == UPLINK
     assert Ether(frame)[Dot1Q].vlan == 30
     assert ICMP not in Ether(frame)
+
+
+def test_floating_address_is_announced_with_the_nics_router(rig: Rig) -> None:
+    desired = natted()
+    rig.configure(desired)
+    frame = gratuitous_arp(desired.nic("nic1").router_mac, "192.0.2.50")
+    rig.out(frame, mode=0, port=UPLINK, network=desired.network("lan").id)
+    assert rig.next_frame() == (UPLINK, frame)
+    arp = Ether(frame)[ARP]
+    assert (arp.op, arp.hwsrc, arp.psrc, arp.pdst) == (
+        1, "06:4e:49:52:00:01", "192.0.2.50", "192.0.2.50",
+    )  # fmt: skip
