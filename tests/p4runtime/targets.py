@@ -133,17 +133,25 @@ class Bmv2Switch:
         self._links = VethPorts(PORTS)
         self._sockets = {port: _raw_socket(self._links.far_end(port)) for port in PORTS}
         self._folder = tempfile.TemporaryDirectory()
-        grpc_port = free_port()
-        self.address = f"127.0.0.1:{grpc_port}"
+        self._log = (Path(self._folder.name) / "bmv2.log").open("ab")
+        self._start()
+
+    def _start(self) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
         interfaces = [w for p in PORTS for w in ("-i", f"{p}@{self._links.near_end(p)}")]
-        self._log = (Path(self._folder.name) / "bmv2.log").open("wb")
         self._process = subprocess.Popen(
             ["simple_switch_grpc", "--no-p4", "--device-id", "1", *interfaces,
              "--thrift-port", str(free_port()), "--", "--grpc-server-addr", self.address,
              "--cpu-port", str(CPU_PORT), "--drop-port", "511"],
             stdout=self._log, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        _wait_for_server(self.address, self._process)
+        wait_for_server(self.address)
+
+    def restart(self) -> None:
+        """Replace the process by one that knows nothing of what this one went through."""
+        self._process.kill()
+        self._process.wait(DEADLINE_S)
+        self._start()
 
     def send(self, port: int, frame: bytes) -> None:
         self._sockets[port].send(frame)
@@ -198,11 +206,8 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def _wait_for_server(address: str, process: subprocess.Popen[bytes]) -> None:
-    channel = grpc.insecure_channel(address)
-    try:
-        grpc.channel_ready_future(channel).result(DEADLINE_S)
-    except grpc.FutureTimeoutError:
-        raise RuntimeError(f"simple_switch_grpc is not ready: {process.poll()=}") from None
-    finally:
-        channel.close()
+def wait_for_server(address: str, timeout: float = DEADLINE_S) -> None:
+    """Wait until a server answers; FutureTimeoutError if it never does."""
+    eager = [(f"grpc.{bound}_reconnect_backoff_ms", 50) for bound in ("min", "initial", "max")]
+    with grpc.insecure_channel(address, eager) as channel:
+        grpc.channel_ready_future(channel).result(timeout)

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import finsy as fy
-import grpc
 import pytest
 from google.protobuf import text_format
 
 from .conftest import PROGRAMS
 from .programs import load_program
-from .targets import free_port
+from .targets import free_port, wait_for_server
 
 pytestmark = pytest.mark.slow
 START_S = 20.0
@@ -31,8 +30,7 @@ def address() -> Iterator[str]:
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
-        with grpc.insecure_channel(found) as channel:
-            grpc.channel_ready_future(channel).result(START_S)
+        wait_for_server(found, START_S)
         yield found
     finally:
         process.terminate()

@@ -170,7 +170,7 @@ def test_packet_out_of_a_backup_is_an_error(lab: Lab) -> None:
     other = lab.another()
     stream = other.open()
     stream.send(packet=p4r.PacketOut(payload=b"early"))
-    error = stream.next("error")
+    error = stream.next("error", timeout=2)
     assert error.canonical_code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
     stream.arbitrate(lab.client.election_id - 1)
     stream.next("arbitration")
@@ -277,7 +277,7 @@ def test_hundred_clients_at_once(lab: Lab) -> None:
             stream = one.open()
             stream.arbitrate(number + 1)
             stream.advice()
-            gate.wait(30)
+            gate.wait(10)
             assert len(one.read(p4r.Entity(counter_entry=p4r.CounterEntry()))) == 16
         except (grpc.RpcError, AssertionError, threading.BrokenBarrierError) as error:
             errors.append(error)
@@ -287,7 +287,7 @@ def test_hundred_clients_at_once(lab: Lab) -> None:
     threads = [threading.Thread(target=client, args=(n,)) for n in range(100)]
     for thread in threads:
         thread.start()
-    gate.wait(30)
+    gate.wait(10)
     for index in range(16):
         lab.client.modify(lab.build.counter("port_counter", index, index))
     for thread in threads:

@@ -82,7 +82,7 @@ def test_packet_out_with_wrong_metadata_is_refused(
     for number, value in metadata:
         packet.metadata.add(metadata_id=number, value=value)
     lab.stream.send(packet=packet)
-    error = lab.stream.next("error")
+    error = lab.stream.next("error", timeout=2)
     assert error.canonical_code == grpc.StatusCode[code].value[0]
     assert error.packet_out.packet_out == packet
     lab.stream.send(packet=packet_out(2, probe()))
@@ -92,7 +92,7 @@ def test_packet_out_with_wrong_metadata_is_refused(
 @pytest.mark.bmv2_gap("unknown stream messages are ignored")
 def test_odd_stream_messages_get_errors(lab: Lab) -> None:
     lab.stream.send(other={"type_url": "type.googleapis.com/x.Y"})
-    error = lab.stream.next("error")
+    error = lab.stream.next("error", timeout=2)
     assert error.canonical_code == grpc.StatusCode.UNIMPLEMENTED.value[0]
     assert error.WhichOneof("details") == "other"
     lab.stream.send(digest_ack=p4r.DigestListAck(digest_id=1, list_id=1))
@@ -246,17 +246,23 @@ def test_idle_entries_are_reported_again_and_again(lab: Lab) -> None:
 
 @pytest.mark.slow
 def test_packets_keep_an_entry_alive(lab: Lab) -> None:
+    """Frames come well within the timeout; on a machine that held us up, only gaps may expire."""
     entry = lab.build.entry(
-        "idle_table", {"src": 7}, lab.build.action("mark", value=1), idle_timeout_ns=400_000_000
+        "idle_table", {"src": 7}, lab.build.action("mark", value=1), idle_timeout_ns=500_000_000
     )
     lab.client.insert(entry)
-    start = time.monotonic()
-    while time.monotonic() - start < 0.8:
+    start = last = time.monotonic()
+    while last - start < 1.0:
         lab.switch.send(1, probe(src=7))
-        with pytest.raises(queue.Empty):
+        sent, last = last, time.monotonic()
+        try:
             lab.stream.next("idle_timeout_notification", timeout=0.05)
+        except queue.Empty:
+            continue
+        assert time.monotonic() - sent > 0.45
     asked = lab.build.entry("idle_table", {"src": 7})
     asked.table_entry.time_since_last_hit.SetInParent()
     (found,) = lab.client.read(asked)
-    assert found.table_entry.time_since_last_hit.elapsed_ns < 400_000_000
+    elapsed = found.table_entry.time_since_last_hit.elapsed_ns / 1e9
+    assert elapsed < time.monotonic() - last + 0.1
     lab.stream.next("idle_timeout_notification")
