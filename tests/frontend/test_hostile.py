@@ -88,6 +88,18 @@ def test_exponential_calls_and_large_variables() -> None:
     assert check_source(text, "t.p4", reporter) is not None, reporter.render()
 
 
+def test_exponential_instances() -> None:
+    controls = "\n".join(
+        f"control a{i}() {{ a{i - 1}() p; a{i - 1}() q; apply {{ p.apply(); q.apply(); }} }}"
+        for i in range(1, 31)
+    )
+    text = f"""control a0() {{ action x() {{ }} apply {{ x(); }} }}
+        {controls}
+        control C(); package P(C c); P(a30()) main;"""
+    reporter = Reporter()
+    assert check_source(text, "t.p4", reporter) is not None, reporter.render()
+
+
 def test_include_cycle(tmp_path: Path) -> None:
     (tmp_path / "a.p4").write_text('#include "b.p4"\n#include "b.p4"\n')
     (tmp_path / "b.p4").write_text('#include "a.p4"\n#include "a.p4"\n')

@@ -7,6 +7,9 @@ from p4native.frontend.diagnostics import Reporter
 from p4native.frontend.visitor import walk
 
 
+_MAX_INSTANCES = 10_000
+
+
 def check_action_names(program: ir.Program, reporter: Reporter) -> None:
     """Check the actions that the program's main package uses."""
     if program.main is None:
@@ -42,6 +45,8 @@ class _Names:
     def __init__(self, reporter: Reporter) -> None:
         self.reporter = reporter
         self.seen: dict[str, ir.ActionDecl] = {}
+        self.used: dict[ir.ControlDecl, set[ir.Decl]] = {}
+        self.instances = 0
 
     def add(self, name: str, action: ir.ActionDecl) -> None:
         """Note an action's name, reporting a clash."""
@@ -62,9 +67,14 @@ class _Names:
             return
         if not isinstance(expr.target, ir.ControlDecl):
             return
+        self.instances += 1
+        if self.instances > _MAX_INSTANCES:
+            return  # the lowering refuses programs this large
         control = expr.target
         here = path or [control.external_name]
-        used = _used_actions_in(control)
+        used = self.used.get(control)
+        if used is None:
+            used = self.used[control] = _used_actions_in(control)
         for local in control.locals:
             if isinstance(local, ir.ActionDecl) and local in used:
                 self.add(_absolute(local, here), local)
