@@ -6,7 +6,6 @@ from p4native.frontend import ir
 from p4native.frontend.diagnostics import Reporter
 from p4native.frontend.visitor import walk
 
-
 _MAX_INSTANCES = 10_000
 
 
