@@ -161,8 +161,8 @@ static inline line_t mask_line(const struct block *b, const struct layout *l, ui
 static struct p4n_entry *search_wide(const struct block *b, const struct layout *l,
 				     const uint32_t *lines)
 {
-	/* Line 0 has a bit for every rule there is. */
-	line_t acc = line_at(b, 0);
+	/* Line 0 has a bit for every rule there is; the first mask's line has no others. */
+	line_t acc = b->masks ? mask_line(b, l, 0, lines) : line_at(b, 0);
 	uint32_t i = 0;
 
 	for (; i + GROUP <= b->masks; i += GROUP) {
