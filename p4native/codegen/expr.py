@@ -88,9 +88,18 @@ class ExprGen(RefGen):
     def _valid(self, e: m.Expr) -> str:
         if isinstance(e, m.UnionRef):
             return f"p4n_union_valid(p, {self.layout.union_index[e.union.name]})"
+        if isinstance(e, m.Op) and isinstance(e.left, m.UnionStackRef):
+            return self._union_element_valid(e.left.stack, operand(e.right))
         if isinstance(e, m.HeaderRef) and e.header.metadata:
             return "true"
         return f"p4n_is_valid(p, {self.header_number(e)})"
+
+    def _union_element_valid(self, stack: m.UnionStack, index: m.Expr) -> str:
+        """Validity of an element of a union stack; false out of its range."""
+        i = self.out.temp("uint64_t", self.low(index, 64))
+        table = ", ".join(str(self.layout.union_index[u.name]) for u in stack.unions)
+        element = f"((const unsigned[]){{ {table} }})[{i}]"
+        return f"({i} < {len(stack.unions)} && p4n_union_valid(p, {element}))"
 
     def _compare(self, op: str, left: m.Expr, right: m.Expr) -> str:  # noqa: PLR0911 - one per construct
         if isinstance(left, m.HeaderRef) or self._denotes_header(left):

@@ -225,6 +225,29 @@ def test_union_validity(tmp_path: Path) -> None:
     assert harness.send(bytes([2, 7, 8])) == [(1, bytes([1, 7, 8]))]
 
 
+def test_validity_of_a_union_stack_element(tmp_path: Path) -> None:
+    """us[k.kind].isValid() with the index from the frame; false beyond the stack."""
+    types = {"kind_t": [("kind", 8), ("valid", 8)], "a_t": [("x", 8)], "b_t": [("y", 16)]}
+    headers = {"k": "kind_t", "us[0].a": "a_t", "us[0].b": "b_t", "us[1].a": "a_t",
+               "us[1].b": "b_t"}  # fmt: skip
+    extract = {"op": "extract", "parameters": [{"type": "union_stack", "value": ["us", "b"]}]}
+    stack = {"type": "header_union_stack", "value": "us"}
+    element = b.op("dereference_union_stack", stack, b.fld("k", "kind"))
+    valid = b.op("b2d", None, b.op("valid_union", None, element))
+    json = b.program(
+        types, headers, [b.assign(b.fld("k", "valid"), valid), b.SEND],
+        states=[b.state("start", 0, [b.extract("k"), extract])],
+        header_union_types=[{"name": "U", "id": 0, "headers": [["a", "a_t"], ["b", "b_t"]]}],
+        header_unions=[{"name": f"us[{i}]", "id": i, "union_type": "U",
+                        "header_ids": [3 + 2 * i, 4 + 2 * i]} for i in range(2)],
+        header_union_stacks=[{"name": "us", "id": 0, "union_type": "U",
+                              "header_union_ids": [0, 1]}],
+    )  # fmt: skip
+    harness = Harness(read_program(json), tmp_path)
+    for index, expected in ((0, 1), (1, 0), (2, 0), (200, 0)):
+        assert harness.send(bytes([index, 9, 5, 6])) == [(1, bytes([index, expected, 5, 6]))]
+
+
 # --- variable-length fields -----------------------------------------------------------------------
 
 OPTIONS = [("len", 8), ("data", "*"), ("end", 8)]
