@@ -27,8 +27,10 @@ from .programs import load_program
 from .strategies import near_messages, table_entries
 
 RUNTIME = Path(__file__).parents[2] / "p4native" / "runtime" / "p4runtime"
+EXAMPLES = os.environ.get("P4RUNTIME_FUZZ_EXAMPLES")
 QUICK = settings(
-    max_examples=300,
+    max_examples=int(EXAMPLES or "300"),
+    derandomize=EXAMPLES is None,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -20,8 +20,11 @@ from .strategies import garbage, near_messages, table_entries
 from .test_write_read import dump
 
 pytestmark = [pytest.mark.native_only, pytest.mark.slow]
+# Without it the same examples every time: a test run must not depend on luck.
+EXAMPLES = os.environ.get("P4RUNTIME_FUZZ_EXAMPLES")
 FUZZ = settings(
-    max_examples=int(os.environ.get("P4RUNTIME_FUZZ_EXAMPLES", "150")),
+    max_examples=int(EXAMPLES or "150"),
+    derandomize=EXAMPLES is None,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
