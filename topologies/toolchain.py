@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 CPU_PORT = 510
 DROP_PORT = 511
+_INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.MULTILINE)
 
 Target = Literal["native", "bmv2"]
 Compiler = Literal["native", "p4c"]
@@ -90,13 +93,17 @@ def compile_program(source: Path, compiler: str, build: Path = BUILD) -> Program
         return program
     build.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
-    result = subprocess.run(
-        _command(source, compiler, program), capture_output=True, text=True, cwd=ROOT
-    )
-    if result.returncode:
-        raise LabError(
-            f"{source.name} does not compile:\n{(result.stderr or result.stdout).strip()}"
+    with tempfile.TemporaryDirectory(dir=build) as folder:
+        fresh = Program(name, Path(folder, program.json.name), Path(folder, program.p4info.name))
+        result = subprocess.run(
+            _command(source, compiler, fresh), capture_output=True, text=True, cwd=ROOT
         )
+        if result.returncode:
+            raise LabError(
+                f"{source.name} does not compile:\n{(result.stderr or result.stdout).strip()}"
+            )
+        os.replace(fresh.json, program.json)  # whole, should another lab be reading it
+        os.replace(fresh.p4info, program.p4info)
     stamp.write_text(wanted, encoding="utf-8")
     return program
 
@@ -123,7 +130,7 @@ def _command(source: Path, compiler: str, program: Program) -> list[str]:
 def _fingerprint(source: Path, compiler: str) -> str:
     """Hash of everything the output depends on: P4 sources, and the compiler itself."""
     digest = hashlib.sha256(compiler.encode())
-    files = sorted(source.parent.rglob("*.p4"))
+    files = _included(source)
     if compiler == "p4c":
         binary = shutil.which("p4c-bm2-ss") or ""
         digest.update(f"{binary} {os.path.getmtime(binary)}".encode())
@@ -135,6 +142,20 @@ def _fingerprint(source: Path, compiler: str) -> str:
         digest.update(str(path).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _included(source: Path) -> list[Path]:
+    """A program and what it includes from its own folder, at any depth."""
+    found, waiting = {source}, [source]
+    while waiting:
+        path = waiting.pop()
+        for name in _INCLUDE.findall(path.read_text(encoding="utf-8", errors="replace")):
+            for folder in (path.parent, source.parent):
+                file = (folder / name).resolve()
+                if file.is_file() and file not in found:
+                    found.add(file)
+                    waiting.append(file)
+    return sorted(found)
 
 
 def switch_command(target: str) -> list[str]:

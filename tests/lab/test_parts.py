@@ -80,9 +80,16 @@ def test_a_program_is_compiled_once_per_content(tmp_path: Path) -> None:
     assert program.p4info.exists()
     assert compile_program(source, "native", tmp_path / "build") == program
     assert program.json.stat().st_mtime_ns == made
-    source.write_text(text + "// changed\n", encoding="utf-8")
-    compile_program(source, "native", tmp_path / "build")
-    assert program.json.stat().st_mtime_ns > made
+    for changed in (source, source.parent / "include" / "probe.p4"):
+        changed.write_text(changed.read_text(encoding="utf-8") + "// changed\n", encoding="utf-8")
+        compile_program(source, "native", tmp_path / "build")
+        assert program.json.stat().st_mtime_ns > made
+        made = program.json.stat().st_mtime_ns
+    assert sorted(path.suffix for path in (tmp_path / "build").iterdir()) == [
+        ".json",
+        ".stamp",
+        ".txtpb",
+    ]
 
 
 def test_a_failed_compilation_leaves_no_stamp(tmp_path: Path) -> None:
