@@ -75,3 +75,20 @@ def test_p4native_works_without_the_lab(wheel: Path, tmp_path: Path) -> None:
         text=True,
     )
     assert used.stdout == "", "p4native imports the lab"
+
+
+def test_make_passes_its_variables_on() -> None:
+    variables = ["TOPO=one_server", "TARGET=native", "P4C=p4c", "PLANE=ovs", "ARGS=--resume"]
+    command = ["make", "-n", "--no-print-directory", "-C", str(ROOT), "demo", *variables]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    words = "--topo one_server --target native --p4c p4c --plane ovs --resume --tour"
+    assert words in output
+
+
+def test_make_help_lists_every_target() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):.*?## ", text, re.MULTILINE))
+    command = ["make", "--no-print-directory", "-C", str(ROOT)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert {"run", "demo", "test", "check", "shell", "clean"} <= targets
+    assert targets == set(re.findall(r"^  make ([a-z-]+)", output, re.MULTILINE))
