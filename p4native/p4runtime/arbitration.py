@@ -154,11 +154,6 @@ class Arbiter:
             raise not_found(f"device {self.device_id} has no role {role_name!r}")
         return role.scope
 
-    def stream_count(self) -> int:
-        """Return the number of live streams."""
-        with self._state:
-            return len(self._role_of)
-
     def _role_for(self, client: Client, update: p4r.MasterArbitrationUpdate) -> _Role:
         if update.device_id != self.device_id:
             raise failed_precondition(
