@@ -54,7 +54,7 @@ class Effort:
 
 
 QUICK = Effort("quick", seconds=1, rounds=1, count=2, rules=(0, 1000))
-FULL = Effort("full", seconds=4, rounds=3, count=10, rules=(0, 100, 1000, 10000))
+FULL = Effort("full", seconds=2, rounds=2, count=6, rules=(0, 100, 1000, 10000))
 
 Measure = Callable[[Lab, str, Effort], Round]
 """(lab, condition, effort) -> one round. ControlError: the plane refuses the condition."""

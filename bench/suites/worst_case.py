@@ -26,7 +26,7 @@ def _worst_case(lab: Lab, condition: str, effort: Effort) -> Round:
     frame = random_flows(attacker, target)
     if condition == "random headers":
         frame = random_headers(attacker, target)
-    part = max(2.0, effort.seconds)
+    part = max(1.0, effort.seconds)
     with applied(lab, state):
         calm = percentile(rtt_us(victim, peer, effort.seconds), 99)
         with flood(attacker, frame):
