@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -292,9 +292,26 @@ class Nic:
         switch = self._require()
         try:
             for start in range(0, len(updates), BATCH):
-                await switch.write(updates[start : start + BATCH])
+                await self._own(switch.write(updates[start : start + BATCH]))
         except P4ClientError as error:
             raise _translate(self.name, "write", error) from error
+
+    async def _own(self, call: Coroutine[Any, Any, None]) -> None:
+        """Await a call of the session. NicDownError if the session ends meanwhile.
+
+        The client library cancels the calls of a session that ends; a caller that nobody has
+        cancelled must not see that as its own cancellation.
+        """
+        task = asyncio.ensure_future(call)
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        if task.cancelled():
+            raise NicDownError(f"{self.name} went away during a call.")
+        task.result()
 
     async def write_each(self, updates: Sequence[p4r.Update]) -> list[str]:
         """Write updates that are independent; per update "" or the code it was refused with."""
@@ -302,7 +319,7 @@ class Nic:
         codes = [""] * len(updates)
         for start in range(0, len(updates), BATCH):
             try:
-                await switch.write(updates[start : start + BATCH])
+                await self._own(switch.write(updates[start : start + BATCH]))
             except P4ClientError as error:
                 if not error.details:
                     raise _translate(self.name, "write", error) from error
@@ -315,7 +332,7 @@ class Nic:
         switch = self._require()
         try:
             async with self._stream:
-                await switch.write([finsy.P4PacketOut(payload, **metadata)])
+                await self._own(switch.write([finsy.P4PacketOut(payload, **metadata)]))
         except P4ClientError as error:
             raise _translate(self.name, "packet-out", error) from error
 
@@ -324,7 +341,7 @@ class Nic:
         switch = self._require()
         try:
             async with self._stream:
-                await switch.write(list(packets))
+                await self._own(switch.write(list(packets)))
         except P4ClientError as error:
             raise _translate(self.name, "packet-out", error) from error
 
