@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -85,7 +87,8 @@ def _chosen(names: list[str] | None, known: Iterable[str], what: str) -> list[st
 
 
 def main() -> None:
-    """Entry point: errors in one paragraph, no traceback."""
+    """Entry point: errors in one paragraph, no traceback; labs are stopped on SIGTERM too."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
     except (ControlError, ResultsError) as error:
