@@ -9,7 +9,7 @@ from bench.traffic import guest, guest_service
 from topologies.lab import Lab
 
 _PORT = 8080
-_CLIENTS = 2
+_CLIENTS = 8
 
 
 def _connections(lab: Lab, condition: str, effort: Effort) -> Round:
