@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from topologies.lab import Lab, Options
 from topologies.network import Ports
 from topologies.rundir import RunDirectory
 
-from .helpers import ROOT, Process, free_ports, leftovers, needs_root
+from .helpers import ROOT, Process, free_ports, leftovers, needs_root, new_run_dir, sweep
 
 PREFIX = f"t{os.getpid() % 1000:03d}"
 
@@ -28,14 +29,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(needs_root)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def clean_machine() -> Iterator[None]:
+    """No lab of a test session that was killed stays behind."""
+    if os.geteuid() == 0:
+        sweep()
+    yield
+    if os.geteuid() == 0:
+        sweep()
+
+
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab() -> Iterator[Lab]:
     """The two-server lab, running throughout the session on the target of ``TARGET``."""
     base = free_ports(4)
     options = Options(
         target=os.environ.get("TARGET", "auto"),
         compiler=os.environ.get("P4C", "auto"),
-        run_dir=tmp_path_factory.mktemp("lab"),
+        run_dir=new_run_dir("session"),
         ports=Ports(prefix=PREFIX, p4runtime=base, thrift=base + 2),
     )
     with Lab("two_servers", options) as running:
@@ -47,11 +58,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def start_lab(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Start labs as processes of their own; each ends with the test."""
     started: list[Process] = []
+    run_dir = new_run_dir(tmp_path.name)
     base = free_ports(4)
     prefix = f"u{os.getpid() % 1000:03d}"
 
     def start(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> Process:
-        environment = {**os.environ, "P4NIC_LAB_RUN": str(tmp_path / "run"), "TERM": "dumb"}
+        environment = {**os.environ, "P4NIC_LAB_RUN": str(run_dir), "TERM": "dumb"}
         environment.update(env or {})
         command = [
             sys.executable, "-m", "topologies", "--prefix", prefix,
@@ -61,7 +73,7 @@ def start_lab(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         popen = subprocess.Popen(
             command, cwd=ROOT, env=environment, stderr=subprocess.STDOUT, **{**defaults, **options}
         )
-        process = Process(popen, tmp_path / "run", base, prefix)
+        process = Process(popen, run_dir, base, prefix)
         started.append(process)
         return process
 
@@ -72,6 +84,7 @@ def start_lab(tmp_path: Path) -> Iterator[Callable[..., Process]]:
             process.popen.wait(30)
         if process.popen.stdout is not None:
             process.popen.stdout.close()
-    if (tmp_path / "run").exists():
-        with RunDirectory(tmp_path / "run") as rundir:
+    if run_dir.exists():
+        with RunDirectory(run_dir) as rundir:
             rundir.acquire()  # after a failed test, whatever it left
+        shutil.rmtree(run_dir)

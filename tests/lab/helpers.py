@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,10 +15,29 @@ from pathlib import Path
 
 import pytest
 
-from topologies.rundir import MARK
+from topologies.errors import LabError
+from topologies.rundir import MARK, RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
+RUNS = Path("/run/p4nic-tests")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and interfaces need root")
+
+
+def new_run_dir(name: str) -> Path:
+    """A run directory of this session, where a later one finds it if this one is killed."""
+    return RUNS / f"{os.getpid()}-{name}"
+
+
+def sweep() -> None:
+    """Remove what the labs of killed test sessions left, as the next start of a lab would."""
+    for folder in RUNS.glob("*"):
+        rundir = RunDirectory(folder)
+        try:
+            rundir.acquire()
+        except LabError:
+            continue  # in use by a session that runs
+        rundir.release()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_ports(count: int) -> int:

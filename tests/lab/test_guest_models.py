@@ -12,7 +12,7 @@ from topologies.lab import Lab, Options
 from topologies.loader import HERE
 from topologies.network import Ports
 
-from .helpers import free_ports, leftovers, needs_root, wait_for
+from .helpers import free_ports, leftovers, needs_root, new_run_dir, wait_for
 
 pytestmark = [pytest.mark.lab, needs_root]
 PREFIX = f"g{os.getpid() % 1000:03d}"
@@ -30,12 +30,12 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     options = Options(
         target=os.environ.get("TARGET", "auto"),
         compiler=os.environ.get("P4C", "auto"),
-        run_dir=folder / "run",
+        run_dir=new_run_dir("mixed"),
         ports=Ports(prefix=PREFIX, p4runtime=base, thrift=base + 2),
     )
     with Lab(str(path), options) as lab:
         yield lab
-    assert leftovers(folder / "run", PREFIX) == []
+    assert leftovers(options.run_dir, PREFIX) == []
 
 
 def devices(lab: Lab, vm: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from topologies.lab import Lab, Options
 from topologies.loader import HERE
 from topologies.network import Ports
 
-from .helpers import free_ports, leftovers, needs_root, wait_for
+from .helpers import free_ports, leftovers, needs_root, new_run_dir, wait_for
 
 pytestmark = [pytest.mark.lab, needs_root]
 PREFIX = f"b{os.getpid() % 1000:03d}"
@@ -29,12 +29,12 @@ def bonded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     options = Options(
         target=os.environ.get("TARGET", "auto"),
         compiler=os.environ.get("P4C", "auto"),
-        run_dir=folder / "run",
+        run_dir=new_run_dir("bonded"),
         ports=Ports(prefix=PREFIX, p4runtime=base, thrift=base + 2),
     )
     with Lab(str(path), options) as lab:
         yield lab
-    assert leftovers(folder / "run", PREFIX) == []
+    assert leftovers(options.run_dir, PREFIX) == []
 
 
 def cut(lab: Lab, cable: str, state: str) -> None:
