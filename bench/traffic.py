@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,13 +32,15 @@ def background(
     machine: Machine, command: Sequence[str], port: int | None = None, *, udp: bool = False
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a program in a machine during the block; waits until it listens on ``port``."""
-    process = machine.popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = machine.popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         if port is not None:
             _await_listener(machine, process, port, udp=udp)
         yield process
     finally:
-        end(process)
+        end_all(process)
 
 
 def _await_listener(
@@ -163,6 +168,13 @@ class Guest:
     def kill(self) -> None:
         """End it if it still runs, and close its pipes."""
         end(self._process)
+
+
+def end_all(leader: subprocess.Popen[str]) -> None:
+    """Kill a process that leads a session of its own, with all it has started (trafgen forks)."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGKILL)
+    end(leader)
 
 
 def end(process: subprocess.Popen[str]) -> None:
