@@ -81,6 +81,10 @@ class Results:
         rounds = self._rounds.get(case.key, [])
         return [r["series"][name] for r in rounds if name in r["series"]]
 
+    def rounds(self) -> list[int]:
+        """How many rounds each case has, in no order."""
+        return [len(rounds) for rounds in self._rounds.values()]
+
     def cases(self) -> list[str]:
         """Cases that have rounds."""
         return sorted(self._rounds)

@@ -113,7 +113,9 @@ def _sections(
 
 def _machine(results: Results) -> str:
     items = (f"{html.escape(k)}: {html.escape(str(v))}" for k, v in results.context.items())
-    return "Measured in one interleaved run. " + "; ".join(items) + "."
+    counts = results.rounds()
+    rounds = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    return f"Measured in one interleaved run, rounds per case: {rounds}. " + "; ".join(items) + "."
 
 
 def _features(rows: list[Row]) -> str:
