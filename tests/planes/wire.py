@@ -11,8 +11,10 @@ import re
 import select
 import socket
 import sys
+import time
 
 QUIET_S = 0.5
+PACE_S = 0.003  # a burst would overflow BMv2's queue of 64 packets
 LIMIT_S = 10.0
 SENTINEL = 0
 _NUMBER = re.compile(rb"#(\d+)#")
@@ -23,6 +25,7 @@ def send() -> None:
         raw.bind(("eth0", 0))
         for line in sys.stdin:
             raw.send(bytes.fromhex(line))
+            time.sleep(PACE_S)
 
 
 def receive() -> None:
