@@ -153,17 +153,13 @@ class Guest:
             raise TrafficError(f"{self._name} did not start: {self._process.communicate()[1]}")
 
     def result(self, timeout: float = 120) -> dict[str, Any]:
-        """Wait for its end; what it tells."""
+        """Close its standard input, by which a service ends, and wait; what it tells."""
         output, errors = self._process.communicate(timeout=timeout)
         try:
             told: dict[str, Any] = json.loads(output.splitlines()[-1])
         except (ValueError, IndexError):
             raise TrafficError(f"{self._name} told nothing: {errors.strip()[-300:]}") from None
         return told
-
-    def finish(self) -> dict[str, Any]:
-        """Close its standard input, by which a service ends; what it tells."""
-        return self.result()
 
     def kill(self) -> None:
         """End it if it still runs, and close its pipes."""

@@ -33,7 +33,7 @@ def _migration(lab: Lab, condition: str, effort: Effort) -> Round:
                 for number in range(effort.count):
                     reports.append(_move(lab, moving.name, SERVERS[number % 2]))
                 sent, made = sender.result(), requests.result()
-        seen = probes.finish()
+        seen = probes.result()
     if effort.count % 2:
         _move(lab, moving.name, SERVERS[1])
     blackouts = [report.blackout_ms for report in reports]

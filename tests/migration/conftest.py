@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.helpers import free_ports
 from topologies.hypervisor import Hypervisor
 from topologies.loader import load
 from topologies.machine import Machine
@@ -24,19 +24,6 @@ from topologies.rundir import RunDirectory
 from topologies.toolchain import ROOT, choose_compiler, choose_target, compile_program
 
 SCRIPT = Path(__file__).with_name("controller_process.py")
-
-
-def free_ports(count: int) -> int:
-    """The first of ``count`` consecutive free TCP ports."""
-    for base in range(20000 + os.getpid() % 20000, 60000, 7):
-        try:
-            for port in range(base, base + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
-    raise RuntimeError("no free TCP ports")
 
 
 class DataPlane:

@@ -18,7 +18,7 @@ from control.errors import ControlError, RefusedError
 from control.migration.record import Options
 from control.model import AclRule
 from control.model.services import GroupRule, SecurityGroup
-from tests.migration.conftest import free_ports
+from tests.lab.helpers import free_ports
 from topologies.lab import Lab
 from topologies.lab import Options as LabOptions
 from topologies.network import Ports
@@ -77,7 +77,7 @@ def test_twenty_migrations_lose_nothing(lab: Lab):
             report = move(lab, "vm1", "server1" if number % 2 else "server2")
             assert report.lost == 0
         sent, made = sender.result(), requests.result()
-        seen = probes.finish()
+        seen = probes.result()
     assert seen["received"] == sent["sent"]
     assert seen["duplicated"] == 0
     assert made["broken"] == 0

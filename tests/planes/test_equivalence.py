@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from scapy.packet import Packet, Raw
 
 from control.model import AclRule, DesiredState
 from control.model.services import GroupRule, SecurityGroup
+from tests.lab.helpers import free_ports
 from topologies.lab import Lab, Options
 from topologies.network import Ports
 
@@ -30,16 +30,11 @@ A, B = "vm1", "vm2"
 PASSED: list[int] = []
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Lab]]:
     """One lab per plane, both up at once."""
     directory = tmp_path_factory.mktemp("planes")
+    base = free_ports(4)
     with ExitStack() as stack:
         running = {}
         for number, plane in enumerate(("hybrid", "ovs")):
@@ -49,8 +44,8 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Lab]]:
                 run_dir=directory / plane,
                 ports=Ports(
                     prefix=f"q{os.getpid() % 100:02d}{number}",
-                    p4runtime=free_port(),
-                    thrift=free_port(),
+                    p4runtime=base + number,
+                    thrift=base + 2 + number,
                 ),
             )
             running[plane] = stack.enter_context(Lab("one_server", options))
