@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import finsy
 from finsy.proto import p4r
 
+from control import announce
 from control.counters import port_stats
 from control.errors import ControlError, NicDownError
 from control.events import EventBus
@@ -304,6 +305,23 @@ class Fabric:
         async with self.lock:
             self._uplinks[nic] = ports
             await self.program([nic])
+        if ports:
+            await self._announce_all(nic)
+
+    async def _announce_all(self, nic: str) -> None:
+        """Tell the physical network that what is behind a NIC is now behind its present uplinks."""
+        here = [
+            vm
+            for vm, places in self.placements.items()
+            if any(p.nic == nic and p.role in ("active", "parked") for p in places)
+        ]
+        session = self.nic(nic)
+        frames = [
+            finsy.P4PacketOut(frame, mode=OUT_TO_PORT, port=PORT_UPLINK, network=network)
+            for network, frame in announce.of_nic(self.state, nic, here)
+        ]
+        with contextlib.suppress(NicDownError):
+            await session.packet_outs(frames)
 
     def status(self) -> list[NicStatus]:
         """Every NIC, in the state's order."""

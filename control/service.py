@@ -111,6 +111,8 @@ class Controller:
             ports = {vf_port(g.vf): g.name for g in vms if self._nic_of(g) == nic}
             if vm is None:
                 ports.update({PORT_PF: "PF", PORT_UPLINK: "uplink"})
+                if self.state.nic(nic).uplinks > 1:
+                    ports[PORT_UPLINK + 1] = "uplink 2"
             if ports:
                 stats = await self.fabric.port_stats(nic, list(ports))
                 rows += [

@@ -33,7 +33,7 @@ from topologies.toolchain import (
     choose_compiler,
     compile_program,
 )
-from topologies.uplinks import UplinkWatch
+from topologies.uplinks import Report, UplinkWatch
 from topologies.watchdog import Watchdog
 
 READY_S = 30.0
@@ -138,12 +138,21 @@ class Lab:
         self._close_async(watchdog.stop)
         if isinstance(controller.fabric, Fabric):
             uplinks = {nic.name: self.network.uplinks(nic) for nic in self.topology.nics}
-            watch = UplinkWatch(uplinks, controller.fabric.set_uplinks)
+            watch = UplinkWatch(uplinks, self._links(controller.fabric))
             watch.start()
             self._close_async(watch.stop)
         server = ApiServer(controller, self.rundir.socket)
         await server.start()
         self._close_async(server.stop)
+
+    def _links(self, fabric: Fabric) -> Report:
+        """What both ends of the uplinks do when links come and go."""
+
+        async def changed(nic: str, up: frozenset[int]) -> None:
+            tor = asyncio.to_thread(self.network.set_links, nic, up)
+            await asyncio.gather(tor, fabric.set_uplinks(nic, up))
+
+        return changed
 
     def _store(self) -> Store:
         """The state file; a new one unless the last lab's state is to be taken up."""

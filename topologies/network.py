@@ -12,11 +12,12 @@ from mininet.net import Mininet
 from control.model import Nic as NicModel
 from control.model import Server as ServerModel
 from control.model import Vm
-from topologies.nodes import Nic, Server, Tor, VirtualMachine
+from topologies.nodes import Nic, Server, VirtualMachine
 from topologies.ovs import OvsSwitch
 from topologies.rundir import RunDirectory
 from topologies.spec import Topology
 from topologies.toolchain import SwitchOptions
+from topologies.tor import Tor
 from topologies.wiring import UPLINK_MTU, Cable, End, PlainIntf, make_cables
 
 UPLINK_PORT = 1
@@ -36,6 +37,11 @@ class Ports:
 def vf_port(vf: int) -> int:
     """The P4 port of VF ``vf``."""
     return VF_PORT_BASE + vf
+
+
+def tor_port(nic: str, uplink: int) -> str:
+    """The ToR's end of one of a NIC's uplinks."""
+    return nic if uplink == UPLINK_PORT else f"{nic}-{uplink}"
 
 
 class LabNetwork:
@@ -122,9 +128,20 @@ class LabNetwork:
         """A Mininet node by name."""
         return self.net.get(name)
 
+    def set_links(self, nic: str, up: frozenset[int]) -> None:
+        """Let the ToR use those uplinks of a NIC that have link; a plain bridge sees by itself."""
+        tor: Tor = self.node(self.topology.tor)
+        if nic in tor.bundles:
+            tor.set_links(nic, up)
+
     def _nodes(self) -> None:
         """Create the nodes and pin their namespaces."""
-        tor = self.net.addSwitch(self.topology.tor, cls=Tor, rundir=self.rundir)
+        bundles = {
+            nic.name: {port: tor_port(nic.name, port) for port in self.uplinks(nic)}
+            for nic in self.topology.nics
+            if nic.bond == "hash" and nic.uplinks > 1
+        }
+        tor = self.net.addSwitch(self.topology.tor, cls=Tor, rundir=self.rundir, bundles=bundles)
         namespaces = [tor]
         rundir = self.rundir
         for server in self.topology.servers:
@@ -160,10 +177,9 @@ class LabNetwork:
     def _uplink_cables(self, nic: NicModel) -> Iterable[Cable]:
         tor = self.node(self.topology.tor)
         for port, name in self.uplinks(nic).items():
-            other = nic.name if port == UPLINK_PORT else f"{nic.name}-{port}"
             yield Cable(
                 End(self.node(nic.name), name, port, mtu=UPLINK_MTU),
-                End(tor, other, mtu=UPLINK_MTU),
+                End(tor, tor_port(nic.name, port), mtu=UPLINK_MTU),
             )
 
     def _pf_cable(self, server: ServerModel) -> Cable:

@@ -1,4 +1,4 @@
-"""The lab's Mininet nodes: Server, VirtualMachine, Nic and the top-of-rack switch."""
+"""The lab's Mininet nodes: Server, VirtualMachine and Nic."""
 
 from __future__ import annotations
 
@@ -47,30 +47,6 @@ class Server(Quiet):
 
 class VirtualMachine(Quiet):
     """A virtual machine: a namespace whose ``eth0`` is, or is backed by, a VF."""
-
-
-class Tor(Marked, Switch):
-    """The top-of-rack switch: a Linux bridge in a namespace of its own.
-
-    In the root namespace a host's firewall might filter bridged packets; here nothing does.
-    """
-
-    def __init__(self, name: str, **params: Any) -> None:
-        params.update(inNamespace=True, dpid="0")
-        super().__init__(name, **params)
-
-    def start(self, _controllers: list[Any]) -> None:
-        """Make the bridge and enslave every port."""
-        ports = [name for name in self.nameToIntf if name != "lo"]
-        lines = ["link add name br0 type bridge stp_state 0 mcast_snooping 0", "link set br0 up"]
-        lines += [f"link set dev {port} master br0" for port in ports]
-        command = ["mnexec", "-a", str(self.pid), "ip", "-batch", "-"]
-        result = subprocess.run(command, input="\n".join(lines), text=True, capture_output=True)
-        if result.returncode:
-            raise LabError(f"the top-of-rack bridge cannot be made: {result.stderr.strip()}")
-
-    def stop(self, deleteIntfs: bool = True) -> None:
-        """Do nothing: the bridge goes with its namespace."""
 
 
 class Nic(Marked, Switch):

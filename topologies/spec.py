@@ -22,15 +22,7 @@ class Topology(DesiredState):
 
     @model_validator(mode="after")
     def _nodes(self) -> Topology:
-        """Node names are unique across kinds, and short; the ToR has no link aggregation."""
-        for index, nic in enumerate(self.nics):
-            if nic.uplinks > 1 and nic.bond == "hash":
-                raise Misplaced(
-                    f"{nic.name} spreads its traffic over two uplinks (bond: hash), which needs "
-                    "link aggregation at the other end; the lab's top-of-rack switch is a plain "
-                    "bridge: use bond: active-backup",
-                    *("nics", index, "bond"),
-                )
+        """Node names are unique across kinds, and short."""
         taken: set[str] = set()
         for name, path in self._node_names():
             if len(name) > NODE_NAME_LENGTH:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 LOG = logging.getLogger(__name__)
+UP_DELAY_S = 1.2  # a bridge may take a second to forward by a link that has come up
 _RTMGRP_LINK = 1
 
 Report = Callable[[str, frozenset[int]], Awaitable[None]]
@@ -17,17 +19,22 @@ Report = Callable[[str, frozenset[int]], Awaitable[None]]
 class UplinkWatch:
     """Reports a NIC's uplink ports with link, whenever they change. Runs in the controller's loop.
 
-    ``uplinks``: by NIC, the interface of each uplink port.
+    A link that goes is reported at once; one that comes when it has been there for
+    ``UP_DELAY_S``, since its other end may not forward yet. ``uplinks``: by NIC, the interface of
+    each uplink port.
     """
 
     def __init__(self, uplinks: Mapping[str, Mapping[int, str]], report: Report) -> None:
         self._uplinks = uplinks
         self._report = report
         self._told: dict[str, frozenset[int]] = {}
+        self._usable_at: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to watch; the present state is reported first."""
+        interfaces = (name for ports in self._uplinks.values() for name in ports.values())
+        self._usable_at = {name: 0.0 for name in interfaces if has_link(name)}
         self._task = asyncio.create_task(self._watch(), name="uplinks")
 
     async def stop(self) -> None:
@@ -37,19 +44,23 @@ class UplinkWatch:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _watch(self) -> None:
-        """Look at the links whenever the kernel says that one has changed."""
+        """Look at the links when the kernel says that one has changed, and when one is due."""
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
             kernel.setblocking(False)
             kernel.bind((0, _RTMGRP_LINK))
             while True:
-                await self._tell()
-                await loop.sock_recv(kernel, 65536)
+                now = loop.time()
+                await self._tell(now)
+                due = min((at for at in self._usable_at.values() if at > now), default=None)
+                patience = None if due is None else max(0.0, due - loop.time())
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(loop.sock_recv(kernel, 65536), patience)
 
-    async def _tell(self) -> None:
+    async def _tell(self, now: float) -> None:
         """Report every NIC whose uplinks have changed."""
         for nic, ports in self._uplinks.items():
-            up = frozenset(port for port, interface in ports.items() if has_carrier(interface))
+            up = frozenset(port for port, name in ports.items() if self._usable(name, now))
             if self._told.get(nic) != up:
                 self._told[nic] = up
                 try:
@@ -57,10 +68,17 @@ class UplinkWatch:
                 except Exception:
                     LOG.exception("uplinks of %s", nic)
 
+    def _usable(self, interface: str, now: float) -> bool:
+        """Whether an interface has had link for long enough."""
+        if not has_link(interface):
+            self._usable_at.pop(interface, None)
+            return False
+        return self._usable_at.setdefault(interface, now + UP_DELAY_S) <= now
 
-def has_carrier(interface: str) -> bool:
+
+def has_link(interface: str) -> bool:
     """Whether an interface is up and the other end of its cable too."""
     try:
-        return Path("/sys/class/net", interface, "carrier").read_text(encoding="ascii") == "1\n"
+        return Path("/sys/class/net", interface, "operstate").read_text(encoding="ascii") == "up\n"
     except OSError:
-        return False  # it is down, or gone
+        return False  # it is gone

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from control.announce import rarp
 from control.errors import ControlError
-from control.migration.announce import rarp
 from control.migration.manager import Placed, Progress
 from control.migration.memory import monotonic, pre_copy
 from control.migration.ports import Hypervisor, MemoryChannel

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from control import announce
 from control.errors import NicDownError
 from control.fabric import OUT_TO_PORT
-from control.migration.announce import gratuitous_arp, rarp
 from control.migration.held import Frame
 from control.model import Placement
 from control.policy.reasons import PORT_UPLINK, vf_port
@@ -81,16 +81,8 @@ class Site:
 
     async def announce(self, nic: str) -> None:
         """Tell the physical network where the VM's addresses are now; tunnels need no telling."""
-        vm = self.fabric.state.vm(self.vm)
-        segment = self.fabric.state.segment(vm)
-        if not segment.overlay:
-            await self._send(nic, rarp(vm.mac), PORT_UPLINK, segment.id)
-        router = self.fabric.state.router(segment.tenant_name)
-        for floating in self.fabric.state.floating:
-            if floating.vm == vm.name and router is not None:
-                frame = gratuitous_arp(self.fabric.state.nic(nic).router_mac, floating.address)
-                outside = self.fabric.state.network(router.outside)
-                await self._send(nic, frame, PORT_UPLINK, outside.id)
+        for network, frame in announce.of_vm(self.fabric.state, self.vm, nic):
+            await self._send(nic, frame, PORT_UPLINK, network)
 
     async def _send(self, nic: str, payload: bytes, port: int, network: int) -> None:
         session = self.fabric.nic(nic)

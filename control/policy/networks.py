@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from control.model.state import Network
 from control.model.types import ip_number, mac_number
 from control.policy.entries import Entry, Group, Params
-from control.policy.reasons import PORT_CPU, PORT_PF, PORT_UPLINK
+from control.policy.reasons import PORT_CPU, PORT_PF
 from control.policy.view import Guest, View
 
 ROLE_UPLINK = 1
@@ -91,11 +91,12 @@ def flood_groups(view: View) -> Iterator[Group]:
     """Per network the flood group, and the group of its promiscuous VFs if it has any."""
     for network in view.networks:
         replicas = {_replica(guest) for guest in view.local if _floods(guest, network)}
+        uplinks = view.uplinks_up[:1]  # one copy, whatever the bond
         if network.overlay:
             remote = {g.placement.nic for g in view.members(network)} - {view.nic.name}
-            replicas |= {(PORT_UPLINK, view.tunnel_to(nic)) for nic in remote}
+            replicas |= {(port, view.tunnel_to(nic)) for port in uplinks for nic in remote}
         else:
-            replicas |= {(port, 0) for port in view.uplinks_up[:1]}
+            replicas |= {(port, 0) for port in uplinks}
         if network.vlan is None and not network.overlay:
             replicas.add((PORT_PF, 0))
         if replicas:

@@ -10,7 +10,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet
 
-from control.migration.announce import gratuitous_arp
+from control.announce import gratuitous_arp
 from control.model import DesiredState, Placement
 from control.policy.reasons import DropReason, PuntReason
 
