@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
 from collections.abc import Callable
 from operator import itemgetter
@@ -184,7 +184,8 @@ def evacuate(server: str) -> None:
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(context: typer.Context) -> None:
     """Measure planes side by side: bench [NAME...] [--quick]; starts labs of its own."""
-    os.execv(sys.executable, [sys.executable, "-m", "bench", "measure", *context.args])
+    command = [sys.executable, "-m", "bench", "measure", *context.args]
+    raise SystemExit(subprocess.run(command).returncode)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,8 @@ from control.api import ApiServer
 from control.client import Client
 from control.events import EventBus
 from control.fabric import Fabric
+from control.model import Server as ServerModel
+from control.model import Vm
 from control.service import Controller
 from control.store import Store
 from topologies.errors import LabError
@@ -38,6 +40,7 @@ from topologies.watchdog import Watchdog
 
 READY_S = 30.0
 _T = TypeVar("_T")
+_Node = TypeVar("_Node", Vm, ServerModel)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Lab:
         self._closing: list[Callable[[], object]] = []
         self._network: LabNetwork | None = None
         self._controller: Controller | None = None
+        self._watchdog: Watchdog | None = None
         self._loop: LoopThread | None = None
 
     # life cycle
@@ -135,6 +139,7 @@ class Lab:
         await hypervisor.prepare()
         await _unless_dead(controller.start(self.topology.state(), READY_S), watchdog)
         watchdog.start()
+        self._watchdog = watchdog
         self._close_async(watchdog.stop)
         if isinstance(controller.fabric, Fabric):
             uplinks = {nic.name: self.network.uplinks(nic) for nic in self.topology.nics}
@@ -225,18 +230,37 @@ class Lab:
             raise LabError("the lab has not been started")
         return asyncio.run_coroutine_threadsafe(work, self._loop.loop).cancel
 
+    def power(self, name: str, *, on: bool) -> None:
+        """Start a NIC's switch process, or stop it until it is started. Raises LabError."""
+        nic = self.network.nics.get(name)
+        if not isinstance(nic, Nic):
+            known = ", ".join(n for n, nic in self.network.nics.items() if isinstance(nic, Nic))
+            raise LabError(f"there is no P4 NIC {name!r}; there are: {known or 'none'}")
+        if on == (nic.process is not None):
+            raise LabError(f"{name} {'runs already' if on else 'is stopped already'}")
+        if not on:
+            nic.stop()
+            return
+        nic.start([])
+        self.run(self._watch(nic))
+
+    async def _watch(self, nic: Nic) -> None:
+        """Watch a NIC that was started again."""
+        if self._watchdog is not None:
+            self._watchdog.watch(nic)
+
     def client(self) -> Client:
         """A client of the control API."""
         return Client(self.rundir.socket)
 
     def vm(self, name: str) -> Machine:
-        """A VM by name."""
-        vm = self.topology.vm(name)
+        """A VM by name; LabError if there is none."""
+        vm = _named(self.topology.vms, name, "VM")
         return Machine(self.network.node(name), vm.mac, vm.ips)
 
     def server(self, name: str) -> Machine:
-        """A server by name."""
-        server = self.topology.server(name)
+        """A server by name; LabError if there is none."""
+        server = _named(self.topology.servers, name, "server")
         return Machine(self.network.node(name), server.mac, server.ips)
 
     def describe(self) -> str:
@@ -247,6 +271,14 @@ class Lab:
             f"{self.topology.name}: {self.topology.description}; "
             f"plane {self.kit.name}, switch {target.name} ({target.reason}){compiled}"
         )
+
+
+def _named(nodes: Sequence[_Node], name: str, kind: str) -> _Node:
+    """The node of that name; LabError with the names that there are."""
+    for node in nodes:
+        if node.name == name:
+            return node
+    raise LabError(f"there is no {kind} {name!r}; there are: {', '.join(n.name for n in nodes)}")
 
 
 async def _unless_dead(starting: Coroutine[Any, Any, None], watchdog: Watchdog) -> None:

@@ -117,15 +117,15 @@ class Nic(Marked, Switch):
 
     def stop(self, deleteIntfs: bool = True) -> None:
         """End the switch process; the links stay until the lab's clean-up."""
-        if self.process is None:
+        process, self.process = self.process, None  # None first: this is no death to report
+        if process is None:
             return
-        self.process.terminate()
+        process.terminate()
         try:
-            self.process.wait(STOP_DEADLINE_S)
+            process.wait(STOP_DEADLINE_S)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
+            process.kill()
+            process.wait()
 
 
 def require_free_port(name: str, port: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,3 +43,12 @@ def ready(machine: Machine, command: list[str], stdin: int = DEVNULL) -> Iterato
             yield process
         finally:
             process.kill()
+
+
+def tcp_gbps(source: Machine, target: Machine, seconds: int = 2) -> float:
+    """TCP throughput in Gb/s by iperf3, as received; StepFailed if there is no connection."""
+    with ready(target, ["iperf3", "-s", "-1", "--forceflush"]):
+        command = ["iperf3", "-c", target.ip, "-t", str(seconds), "-J"]
+        report = json.loads(source.run(command, timeout=seconds + 18).stdout)
+    expect("error" not in report, str(report.get("error")))
+    return float(report["end"]["sum_received"]["bits_per_second"]) / 1e9

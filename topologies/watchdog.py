@@ -26,8 +26,12 @@ class Watchdog:
     def start(self) -> None:
         """Begin to watch."""
         for nic in self._nics:
-            task = asyncio.create_task(self._watch(nic), name=f"watchdog {nic.name}")
-            self._tasks.append(task)
+            self.watch(nic)
+
+    def watch(self, nic: Nic) -> None:
+        """Watch a NIC that runs, until it is stopped on purpose. Call it in the loop."""
+        task = asyncio.create_task(self._watch(nic), name=f"watchdog {nic.name}")
+        self._tasks.append(task)
 
     async def first_death(self) -> str:
         """Wait until a switch process ends; returns how, in one paragraph. For the lab's start."""

@@ -60,10 +60,11 @@ class ServerHandle:
 
     def stop(self) -> None:
         """Refuse new calls, end streams and reads, wait for writes in flight; idempotent."""
+        stopped = self._server.stop(_STOP_GRACE_S)  # first: a client must not come back meanwhile
         self._service.end_streams()
         for target in self._targets:
             target.close()
-        self._server.stop(_STOP_GRACE_S).wait()
+        stopped.wait()
 
     def wait(self) -> None:
         """Block until the server has stopped."""

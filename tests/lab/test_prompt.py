@@ -86,6 +86,22 @@ def test_the_words_at_the_prompt_and_from_outside(terminal: Terminal) -> None:
     assert lab.leftovers() == []
 
 
+def test_mininets_words_fit_the_lab_and_none_ends_it(terminal: Terminal) -> None:
+    assert "0% dropped (12/12 received)" in terminal.say("pingall")
+    assert "Gb/s" in terminal.say("iperf vm1 vm3")
+    assert "there is no VM 'vm9'; there are: vm1, vm2, vm3, vm4" in terminal.say("iperf vm1 vm9")
+    assert "make shell" in terminal.say("dpctl dump-flows")
+    assert "name a text file" in terminal.say("source nowhere")
+    assert "there is no P4 NIC 'tor'; there are: nic1, nic2" in terminal.say("switch tor stop")
+    terminal.say("switch nic1 stop")
+    assert "DOWN" in terminal.say("nics")
+    assert "is stopped already" in terminal.say("switch nic1 stop")
+    assert "100% packet loss" in terminal.say("vm1 ping -c1 -W1 vm2")
+    terminal.say("switch nic1 start")
+    wait_for(lambda: "DOWN" not in terminal.say("nics"))
+    assert " 0% packet loss" in terminal.say("vm1 ping -c1 -W1 vm2")
+
+
 def test_a_dying_nic_is_told_at_the_prompt(terminal: Terminal) -> None:
     journal = (terminal.lab.run_dir / "journal").read_text(encoding="utf-8").splitlines()
     pids = [entry["pid"] for entry in map(json.loads, journal) if "pid" in entry]
