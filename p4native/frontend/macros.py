@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from p4native.frontend.source import Piece
 
-_PIECE = re.compile(r"[A-Za-z_]\w*|\"(?:\\.|[^\"\\])*\"|\d\w*|\s+|##|.", re.S)
+# Comments and what follows an odd quote are no place for macros.
+_PIECE = re.compile(
+    r"[A-Za-z_]\w*|\"(?:\\.|[^\"\\])*(?:\"|\Z)|//[^\n]*|/\*.*?\*/|\d\w*|\s+|##|.", re.S
+)
 _NAME = re.compile(r"[A-Za-z_]\w*")
 MAX_EXPANSION = 1 << 20  # characters one logical line may expand to
 _MAX_NESTING = 200

@@ -24,8 +24,14 @@ STANDARD_INCLUDE = Path(__file__).resolve().parent.parent / "p4include"
 _MAX_INCLUDE_DEPTH = 200
 _MAX_LINES = 1_000_000
 _MAX_BYTES = 32 << 20
-# Strings may span lines, but not directives (an odd quote in skipped text must not eat them).
-_COMMENT = re.compile(r'"(?:\\.|[^"\\\n]|\n(?!\s*#))*"|//(?:\\\n|[^\n])*|/\*.*?\*/|/\*.*\Z', re.S)
+# As cpp sees a file: an odd quote ends with its line. P4's strings span lines, which only the
+# text that the conditionals leave can tell; so comments within a line stay until the end.
+_COMMENT = re.compile(
+    r'"(?:\\.|[^"\\\n])*(?:"|(?=\n|\Z))|//(?:\\\n|[^\n])*|/\*.*?\*/|/\*.*\Z', re.S
+)
+_OUTPUT_COMMENT = re.compile(
+    r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/|/\*.*\Z|^[ \t]*#[^\n]*', re.S | re.M
+)
 _IDENT = re.compile(r"[A-Za-z_]\w*")
 _DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z_]\w*)?[ \t]*(.*)", re.S)
 _DEFINED = re.compile(r"\bdefined\s*(?:\(\s*([A-Za-z_]\w*)\s*\)|([A-Za-z_]\w*))")
@@ -74,12 +80,18 @@ class Preprocessor:
         if text is None:
             return None
         self._file(path, text)
-        return self.output
+        return self._finish()
 
     def run_text(self, name: str, text: str) -> SourceText:
         """Preprocess a text that is not in a file."""
         self.reporter.add_source(name, text)
         self._file(Path(name), text)
+        return self._finish()
+
+    def _finish(self) -> SourceText:
+        if self.output.lines:
+            text = "\n".join(self.output.lines)
+            self.output.lines = _OUTPUT_COMMENT.sub(_blank, text).split("\n")
         return self.output
 
     def _read(self, path: Path, loc: Loc) -> str | None:
@@ -103,13 +115,18 @@ class Preprocessor:
             if found.startswith("/*") and (len(found) < 4 or not found.endswith("*/")):
                 line = text.count("\n", 0, match.start()) + 1
                 self.reporter.error("preprocessor", "unterminated comment", Loc(str(path), line, 1))
-            return _blank(found)
+            return _blank(match) if "\n" in found else found
 
         lines = _COMMENT.sub(blank, text).split("\n")
         _FileRun(self, path, lines).run()
 
-    def include(self, name: str, quoted: bool, current: Path, loc: Loc) -> None:
-        """Process `#include`, searching the including file's folder for the quoted form."""
+    def include(
+        self, name: str, quoted: bool, current: Path, loc: Loc, after: Path | None = None
+    ) -> None:
+        """Process `#include`, searching the including file's folder for the quoted form.
+
+        `#include_next` searches only the folders `after` the one of the including file.
+        """
         if self.too_deep:
             return
         if self.depth >= _MAX_INCLUDE_DEPTH:
@@ -118,7 +135,7 @@ class Preprocessor:
                 "include", f"#include nested more than {_MAX_INCLUDE_DEPTH} deep: {name}", loc
             )
             return
-        path = self._find(name, quoted, current)
+        path = self._find(name, self._folders(quoted, current, after))
         if path is None:
             dirs = ", ".join(str(d) for d in self.include_dirs)
             self.reporter.error(
@@ -134,8 +151,13 @@ class Preprocessor:
         self._file(path, text)
         self.depth -= 1
 
-    def _find(self, name: str, quoted: bool, current: Path) -> Path | None:
-        folders = [current.parent, *self.include_dirs] if quoted else self.include_dirs
+    def _folders(self, quoted: bool, current: Path, after: Path | None) -> list[Path]:
+        if after in self.include_dirs:
+            return self.include_dirs[self.include_dirs.index(after) + 1 :]
+        return [current.parent, *self.include_dirs] if quoted else self.include_dirs
+
+    @staticmethod
+    def _find(name: str, folders: Sequence[Path]) -> Path | None:
         for folder in folders:
             candidate = folder / name
             try:
@@ -176,8 +198,8 @@ class _FileRun:
         while self.at < len(self.lines):
             start = self.at
             line = self._logical_line()
-            if "#" in line and line.lstrip().startswith("#"):
-                self._directive(line, start)
+            if "#" in line and _without_comments(line).lstrip().startswith("#"):
+                self._directive(_without_comments(line), start)
             elif self.active:
                 if macros.keys().isdisjoint(_IDENT.findall(line)):
                     add(line, self.name, start + 1 + self.shift)
@@ -209,7 +231,7 @@ class _FileRun:
                 text, pieces = self.pp.expander.expand_line(line)
             except NeedMoreText:
                 if self.at < len(self.lines):
-                    line = line + " " + self._logical_line()
+                    line = _without_comments(line) + " " + self._logical_line()
                     continue
                 self.pp.reporter.error(
                     "preprocessor", "unterminated macro argument list", self._loc(start)
@@ -238,6 +260,8 @@ class _FileRun:
             handler = getattr(self, f"_do_{word}", None) if word else None
             if handler is not None:
                 handler(rest, loc)
+            else:  # in a string it is text
+                self.pp.output.add(line, self.name, start + 1 + self.shift)
 
     def _truth(self, rest: str, loc: Loc) -> bool:
         self._set_builtins(loc.line - 1 - self.shift)
@@ -303,7 +327,7 @@ class _FileRun:
     def _do_undef(self, rest: str, loc: Loc) -> None:
         self.pp.macros.pop(self._macro_name(rest, loc), None)
 
-    def _do_include(self, rest: str, loc: Loc) -> None:
+    def _do_include(self, rest: str, loc: Loc, after: Path | None = None) -> None:
         match = _INCLUDE.match(rest)
         if match is None and rest:
             try:
@@ -314,7 +338,10 @@ class _FileRun:
             self.pp.reporter.error("preprocessor", '#include expects "FILENAME" or <FILENAME>', loc)
             return
         angle, quoted = match.groups()
-        self.pp.include(angle or quoted or "", angle is None, self.path, loc)
+        self.pp.include(angle or quoted or "", angle is None, self.path, loc, after)
+
+    def _do_include_next(self, rest: str, loc: Loc) -> None:
+        self._do_include(rest, loc, self.path.parent)
 
     def _do_error(self, rest: str, loc: Loc) -> None:
         self.pp.reporter.error("preprocessor", f"#error {rest}", loc)
@@ -336,8 +363,13 @@ class _FileRun:
             self.name = match.group(2)
 
 
-def _blank(text: str) -> str:
+def _without_comments(line: str) -> str:
+    return _COMMENT.sub(_blank, line) if "/" in line else line
+
+
+def _blank(match: re.Match[str]) -> str:
     """A comment becomes white space of the same shape, a string stays."""
+    text = match.group()
     if text[0] == '"':
         return text
     return "\n".join(" " * len(part) for part in text.split("\n"))

@@ -75,6 +75,12 @@ def test_bad_condition(condition: str) -> None:
         ("__LINE__", "1"),
         ("__FILE__", '"t.p4"'),
         ("# 12 unknown line marker\nx", "x"),
+        ('@a("x\n// y\n#ifdef A\nno\n#endif\n z") // c', '@a("x // y z")'),
+        ('#if 0\n an odd " quote\n#endif\n/* c */ x', "x"),
+        ('"#\n# in a string\n"', '"# # in a string "'),
+        ('#define A 1\n"odd A\nA" A', '"odd A 1" A'),
+        ("#define F(x, y) x y\nF(1, // F(\n2) // A", "1 2"),
+        ("#define A 1\n/* A */ A // A", "1"),
     ],
 )
 def test_expansion(text: str, expected: str) -> None:
@@ -94,6 +100,17 @@ def test_include_relative_to_the_including_file(tmp_path: Path) -> None:
     output = Preprocessor([], {}, reporter).run(tmp_path / "main.p4")
     assert output is not None and not reporter.errors
     assert [line for line in output.lines if line] == ["found"]
+
+
+def test_include_next_starts_after_the_including_folder(tmp_path: Path) -> None:
+    for folder, text in (("one", "#include_next <a.p4>\nfirst\n"), ("two", "second\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.p4").write_text(text)
+    reporter = Reporter()
+    folders = [tmp_path / "one", tmp_path / "two"]
+    output = Preprocessor(folders, {}, reporter).run_text("main.p4", "#include <a.p4>")
+    assert not reporter.errors
+    assert [line for line in output.lines if line] == ["second", "first"]
 
 
 def test_unreadable_program(tmp_path: Path) -> None:
