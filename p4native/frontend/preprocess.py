@@ -104,7 +104,7 @@ class Preprocessor:
         if len(data) > _MAX_BYTES:
             self.reporter.error("overlimit", f"{path} is larger than {_MAX_BYTES} bytes", loc)
             return None
-        text = data.decode("utf-8", errors="replace").replace("\r\n", "\n")
+        text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
         self.reporter.add_source(str(path), text)
         self.dependencies.append(path)
         return text

@@ -42,6 +42,16 @@ CASES = {
         "r;",
         "only registers of bit or int",
     ),
+    "endless register": (
+        {"locals": "register<bit<8>>(\n-1) r;", "apply": "r.write(0, 1);"},
+        "-1)",
+        "size of a register must be below 2147483648, not 4294967295",
+    ),
+    "endless table": (
+        {"locals": T.replace("} }", "}\nsize=1<<31; }"), "apply": "t.apply();"},
+        "size=1<<31",
+        "a table's size must be below 2147483648",
+    ),
     "computed checksum": (
         {"compute": "\nupdate_checksum(true, { hdr.h.a + 1 }, hdr.h.c, HashAlgorithm.csum16);"},
         "update_checksum(",

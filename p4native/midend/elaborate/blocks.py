@@ -131,7 +131,7 @@ class Blocks:
         return inner or local.name
 
     def _value_set(self, frame: Frame, local: ir.ValueSetDecl) -> None:
-        size = self.work.exprs.number(frame, local.size, "a value set's size")
+        size = self.work.exprs.size(frame, local.size, "a value set's size")
         element = getattr(local.type, "element", local.type)
         made = core.ValueSet(
             frame.named(local.external_name),
@@ -161,6 +161,8 @@ class Blocks:
         args: dict[str, Any] = {}
         for a in call.args:
             assert a.param is not None
+            if a.param.name == "size":
+                self.work.exprs.size(frame, a.expr, f"the size of a {decl.name}")
             args[a.param.name] = self._constructor_arg(frame, a)
         return core.Instance(
             decl.name,

@@ -92,6 +92,13 @@ class Exprs:
             raise Unsupported(f"{what} must be a compile-time constant", e.loc, "expected")
         return value.value
 
+    def size(self, frame: Frame, e: ir.Expression, what: str) -> int:
+        """The compile-time number of elements that `e` is: P4Info has 32 bits for it."""
+        value = self.number(frame, e, what)
+        if not -(1 << 31) <= value < 1 << 31:
+            raise Unsupported(f"{what} must be below 2147483648, not {value}", e.loc, "overlimit")
+        return value
+
     def constant(self, value: ir.Value, t: Type, loc: Loc) -> Value | None:
         """A compile-time value as elaborated value, None if it must be computed otherwise."""
         base = underlying(t)

@@ -353,7 +353,7 @@ class Tables:
                 )
         size = decl.property("size")
         if size is not None:
-            table.size = self.work.exprs.number(owner, size.expr, "a table's size")
+            table.size = self.work.exprs.size(owner, size.expr, "a table's size")
         timeout = decl.property("support_timeout")
         table.timeout = timeout is not None and timeout.expr.value is True
         table.implementation = self._resource(owner, decl, "implementation", _PROFILES)
