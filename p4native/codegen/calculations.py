@@ -33,6 +33,7 @@ ALGORITHMS = {
 }
 _WITH_THREAD = {"random": "p4n_random_hash", "round_robin": "p4n_round_robin"}
 _SUMS = ("csum16", "cksum16")
+_VARBIT_BYTES = 8192  # more than the compiler lets a varbit have
 
 
 @dataclass(slots=True)
@@ -156,7 +157,7 @@ class CalculationGen:
 
     def _buffered(self, out: Emitter, algo: str, groups: list[Group], payload: bool) -> None:
         longest = sum((g.bits + 7) // 8 for g in groups) + sum(
-            2048 for g in groups for p in g.pieces if p.varlen
+            _VARBIT_BYTES for g in groups for p in g.pieces if p.varlen
         )
         if payload:
             out.line("uint8_t *buf = p4n_scratch(p->th);")

@@ -33,6 +33,7 @@ from p4native.frontend.types import (
 from p4native.frontend.visitor import walk
 
 MAX_WIDTH = 2048
+MAX_VARBIT = 65_528  # longest bytes that a 16-bit number of bits can count
 _MAX_STACK = 1 << 20
 _SIMPLE: dict[str, Type] = {
     "bool": BOOL,
@@ -79,9 +80,10 @@ def _base(ctx: Context, ref: ir.BaseTypeRef) -> Type:
     if width < 0 or (signed and width == 0):
         ctx.error("invalid", f"{ref.name}<{width}>: the width must be positive", ref.loc)
         return UNKNOWN
-    if width > MAX_WIDTH:
+    limit = MAX_VARBIT if ref.name == "varbit" else MAX_WIDTH
+    if width > limit:
         ctx.error(
-            "overlimit", f"{ref.name}<{width}>: widths above {MAX_WIDTH} are not supported", ref.loc
+            "overlimit", f"{ref.name}<{width}>: widths above {limit} are not supported", ref.loc
         )
         return UNKNOWN
     return VarbitType(width) if ref.name == "varbit" else bits(width, signed)
