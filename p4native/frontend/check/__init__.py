@@ -15,7 +15,7 @@ from p4native.frontend.warnings.unused import used_declarations, warn_unused
 __all__ = ["check_program"]
 
 # Names come before types: a wrong type is often the consequence of a wrong name.
-_STAGES = ("duplicate", "undeclared")
+_STAGES = ("duplicate", "not-found")
 
 
 def check_program(program: ir.Program, reporter: Reporter) -> None:

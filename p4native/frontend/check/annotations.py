@@ -93,7 +93,7 @@ def _length(ctx: Context, annotation: ir.Annotation, fields: set[str]) -> None:
             if not isinstance(node, ir.Path) or node.name in fields:
                 continue
             if not ctx.lookup(node.name):
-                ctx.error("undeclared", f"'{node.name}' is not declared", node.loc)
+                ctx.error("not-found", f"'{node.name}' is not declared", node.loc)
 
 
 def _field_list(ctx: Context, annotation: ir.Annotation) -> None:

@@ -199,7 +199,7 @@ def _target(ctx: Context, path: ir.Path, table: dict[str, ir.StateDecl]) -> None
             ctx.type_error(f"'{path.name}' is not a state", path.loc, (decls[0].loc, "it is this"))
         else:
             hint = ctx.hint(path.name, table)
-            ctx.error("undeclared", f"state '{path.name}' is not declared{hint}", path.loc)
+            ctx.error("not-found", f"state '{path.name}' is not declared{hint}", path.loc)
         return
     path.decl = state
     path.type = STATE

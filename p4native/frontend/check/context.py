@@ -46,8 +46,8 @@ class Context:
         self.reporter.error(category, message, loc, *related)
 
     def type_error(self, message: str, loc: Loc, *related: tuple[Loc, str]) -> None:
-        """Report a `type` error."""
-        self.reporter.error("type", message, loc, *related)
+        """Report a `type-error`."""
+        self.reporter.error("type-error", message, loc, *related)
 
     def warning(self, category: str, message: str, loc: Loc, *related: tuple[Loc, str]) -> None:
         """Report a warning."""
@@ -56,7 +56,7 @@ class Context:
     def undeclared(self, what: str, name: str, loc: Loc) -> None:
         """Report a name that nothing declares, with one that is spelled almost like it."""
         names = [n for scope in self.scopes for n in scope]
-        self.error("undeclared", f"{what}'{name}' is not declared{self.hint(name, names)}", loc)
+        self.error("not-found", f"{what}'{name}' is not declared{self.hint(name, names)}", loc)
 
     def hint(self, name: str, names: Iterable[str]) -> str:
         """`; did you mean 'x'?` if one of the names is close to `name`."""

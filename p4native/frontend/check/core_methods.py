@@ -115,6 +115,6 @@ def _static_assert(ctx: Context, call: ir.Call) -> ir.Expression:
     if check.value is False:
         message = call.arg("message")
         text = message.value if message is not None else None
-        ctx.error("expect", f"static_assert: {text or 'the assertion does not hold'}", call.loc)
+        ctx.error("expected", f"static_assert: {text or 'the assertion does not hold'}", call.loc)
     call.value = True
     return call

@@ -32,7 +32,7 @@ def _switch(switch: ir.Switch, reporter: Reporter) -> None:
     """A switch on a value becomes a table, for which core.p4's match kinds are needed."""
     if not isinstance(switch.expr.type, ActionRunType):
         reporter.error(
-            "undeclared", "a switch needs match_kind 'exact'; include core.p4", switch.loc
+            "not-found", "a switch needs match_kind 'exact'; include core.p4", switch.loc
         )
 
 

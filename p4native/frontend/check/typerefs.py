@@ -67,7 +67,7 @@ def resolve_type(ctx: Context, ref: ir.TypeRef, bare_generic: bool = False) -> T
 def _base(ctx: Context, ref: ir.BaseTypeRef) -> Type:
     simple = _SIMPLE.get(ref.name)
     if simple is ERROR and not ctx.program.errors:
-        ctx.error("undeclared", "'error' is not declared; include core.p4", ref.loc)
+        ctx.error("not-found", "'error' is not declared; include core.p4", ref.loc)
         return UNKNOWN
     if simple is not None:
         return simple

@@ -259,7 +259,7 @@ class Exprs:
         arg = self.scalar(frame, e.expr)
         for bound in (e.hi, e.lo):
             if bound.value is None:
-                raise Unsupported("a slice's bounds must be constants", bound.loc, "type")
+                raise Unsupported("a slice's bounds must be constants", bound.loc, "type-error")
         hi = self.number(frame, e.hi, "a slice's bound")
         lo = self.number(frame, e.lo, "a slice's bound")
         return fold.slice_of(arg, hi, lo)
