@@ -23,7 +23,8 @@ from control.plane import NicStatus, PortStats
 from control.policy import Entry, NicProgram, compile_nic, placements_of
 from control.policy.reasons import PORT_UPLINK, PORT_VF0, PuntReason
 from control.policy.room import lacking
-from control.store import STATE, Store
+from control.policy.swap import NoRoom, stages
+from control.store import POLICY_NUMBERS, STATE, Store
 
 LOG = logging.getLogger(__name__)
 CONNECTION_TABLES = frozenset({"connection_v4_table", "connection_v6_table"})
@@ -122,6 +123,7 @@ class Fabric:
     async def start(self, state: DesiredState) -> None:
         """Take up a desired state and begin connecting to every NIC."""
         self._adopt(state)
+        self._tags = self._store.load(POLICY_NUMBERS) or {}
         for nic in self._nics.values():
             task = asyncio.create_task(nic.run(self._on_up), name=f"nic {nic.name}")
             task.add_done_callback(_log_defect)
@@ -177,11 +179,11 @@ class Fabric:
     async def change(self, state: DesiredState) -> None:
         """Program a new state everywhere and save it; see ``Plane.change``."""
         async with self.lock:
+            wanted = self.check(state)
             before, placements = self.state, self.placements
-            self._state = state
-            self.placements = {p.vm: placements.get(p.vm, (p,)) for p in placements_of(state)}
+            self._state, self.placements = state, self._placements_in(state)
             try:
-                await self.program()
+                await self._write(wanted)
             except ControlError:
                 self._state, self.placements = before, placements
                 await self.program()
@@ -198,8 +200,9 @@ class Fabric:
         self.save()
 
     def save(self) -> None:
-        """Store the desired state."""
+        """Store the desired state, and the numbers by which the NICs know its policies."""
         self._store.save(STATE, self.state.model_dump(mode="json"))
+        self._store.save(POLICY_NUMBERS, self._tags)
 
     # programming
 
@@ -210,9 +213,17 @@ class Fabric:
         """
         names = self.nic_names if nics is None else nics
         connected = [nic for nic in map(self.nic, names) if nic.is_up]
-        wanted = [(nic, self._compile(nic, self.placements)) for nic in connected]
+        await self._write({nic.name: self._stages(nic, self.placements) for nic in connected})
+
+    async def _write(self, wanted: Mapping[str, Sequence[NicProgram]]) -> None:
+        """Bring the NICs that are connected to their programs."""
         results = await asyncio.gather(
-            *(self._reconcile(nic, entities) for nic, entities in wanted), return_exceptions=True
+            *(
+                self._walk(nic, wanted[nic.name])
+                for nic in self._nics.values()
+                if nic.is_up and nic.name in wanted
+            ),
+            return_exceptions=True,
         )
         for result in results:
             if isinstance(result, (NicDownError, asyncio.CancelledError)):
@@ -233,25 +244,68 @@ class Fabric:
 
     async def _program(self, nic: Nic) -> None:
         """Write what differs between what one NIC holds and what it should hold."""
-        await self._reconcile(nic, self._compile(nic, self.placements))
+        if not await nic.holds_rules():
+            self._programs.pop(nic.name, None)  # restarted: nothing stands beside the new rules
+        await self._walk(nic, self._stages(nic, self.placements))
 
-    async def _reconcile(self, nic: Nic, entities: list[p4r.Entity]) -> None:
-        difference = await nic.reconcile(entities)
-        self._report(nic, Step(difference, {}))
+    async def _walk(self, nic: Nic, programs: Iterable[NicProgram]) -> None:
+        """Bring one NIC to the last of some programs, by way of the others."""
+        for program in programs:
+            before = self._tags.get(nic.name, {})
+            entities = self._take(nic, program)
+            self._tags[nic.name] = {**before, **program.tags}  # either may be there if this fails
+            difference = await nic.reconcile(entities)
+            self._tags[nic.name] = program.tags
+            self._report(nic, Step(difference, {}))
 
-    def _compile(self, nic: Nic, placements: Placements) -> list[p4r.Entity]:
-        """The entities that a NIC should hold with the VMs placed so."""
-        everyone = [place for places in placements.values() for place in places]
-        tags = self._tags.get(nic.name)
+    def check(self, state: DesiredState) -> dict[str, list[NicProgram]]:
+        """By NIC, the programs by which it comes to hold a state; nothing is written.
+
+        Raises ControlError if a NIC has no room for the state, or for the change to it.
+        """
+        placements = self._placements_in(state)
+        return {nic.name: self._stages(nic, placements, state) for nic in self._nics.values()}
+
+    def _placements_in(self, state: DesiredState) -> dict[str, tuple[Placement, ...]]:
+        """Where the VMs of a state are: where they are now, or else where it puts them."""
+        return {p.vm: self.placements.get(p.vm, (p,)) for p in placements_of(state)}
+
+    def _stages(
+        self, nic: Nic, placements: Placements, state: DesiredState | None = None
+    ) -> list[NicProgram]:
+        """Programs by which a NIC comes to hold a state; ControlError if it has no room."""
+        program = self._build(nic, placements, state)
         try:
-            program = self._compiler(
-                self.state, nic.name, everyone, uplinks_up=self.uplinks(nic.name), tags=tags
+            return stages(program, nic.encoder.table_sizes, self._programs.get(nic.name))
+        except NoRoom as error:
+            raise _no_room(nic, error.words) from None
+
+    def _build(
+        self, nic: Nic, placements: Placements, state: DesiredState | None = None
+    ) -> NicProgram:
+        """What a NIC should hold with the VMs placed so."""
+        everyone = [place for places in placements.values() for place in places]
+        try:
+            return self._compiler(
+                state or self.state,
+                nic.name,
+                everyone,
+                uplinks_up=self.uplinks(nic.name),
+                tags=self._tags.get(nic.name),
             )
         except ValueError as error:
             raise ControlError(str(error)) from None
+
+    def _compile(self, nic: Nic, placements: Placements) -> list[p4r.Entity]:
+        """The entities that a NIC should hold with the VMs placed so, from now on."""
+        program = self._build(nic, placements)
         missing = lacking(program, nic.encoder.table_sizes, self._programs.get(nic.name))
         if missing:
-            raise ControlError(f"{nic.name} has no room: {'; '.join(missing)}.")
+            raise _no_room(nic, missing)
+        return self._take(nic, program)
+
+    def _take(self, nic: Nic, program: NicProgram) -> list[p4r.Entity]:
+        """Note that a NIC is to hold a program; its entities."""
         self._programs[nic.name] = program
         entities = nic.encoder.program(program)
         self._tags[nic.name] = program.tags
@@ -407,6 +461,11 @@ async def _cancel(*futures: asyncio.Future[Any]) -> None:
     for future in futures:
         future.cancel()
     await asyncio.gather(*futures, return_exceptions=True)
+
+
+def _no_room(nic: Nic, words: Iterable[str]) -> ControlError:
+    """The refusal of what does not fit into a NIC's tables."""
+    return ControlError(f"RESOURCE_EXHAUSTED: {nic.name} has no room: {'; '.join(words)}.")
 
 
 def _punt_words(reason: int) -> str:

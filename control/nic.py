@@ -168,12 +168,22 @@ class Nic:
 
         The first time in a session the NIC is read back; later, what was written is known.
         """
-        self._require()
-        if self._held is None:
-            self._held = index(await self._read_back())
+        await self._hold()
         step = self.step(desired)
         await self.execute(step)
         return step.difference
+
+    async def _hold(self) -> dict[Key, p4r.Entity]:
+        """What the NIC holds, read back unless that is known."""
+        self._require()
+        if self._held is None:
+            self._held = index(await self._read_back())
+        return self._held
+
+    async def holds_rules(self) -> bool:
+        """Whether any rules are in the NIC; a NIC that has just started has none."""
+        held = await self._hold()
+        return any(entity.table_entry.table_id in self._rules for entity in held.values())
 
     def step(self, desired: Iterable[p4r.Entity], after: Step | None = None) -> Step:
         """The difference between what the NIC holds (or will, ``after`` a step) and ``desired``.
@@ -195,23 +205,33 @@ class Nic:
         if not step.difference:
             return
         self._held = None  # unknown until all of it is written
-        *early, last = self._parts(step.difference)
-        for part in early:
-            await self.write(reset_meters(part, self.encoder.metered))
+        ahead, switching, removals = self._parts(step.difference)
+        await self._write_part(ahead)
+        await self._write_part(switching)
+        if any(u.entity.table_entry.table_id in self._rules for u in removals):
+            # A packet under way may have read the old policy number: its rules stay until it left.
             await asyncio.sleep(GRACE_S)
-        await self.write(reset_meters(last, self.encoder.metered))
+        await self._write_part(removals)
         self._held = step.want
 
     def _parts(self, difference: Difference) -> list[Sequence[p4r.Update]]:
-        """What is written at once, and after a pause the removal of rules.
+        """What is written first, what switches traffic over to it, and what is removed.
 
-        A packet under way may have read the old policy number: its rules stay until it has left.
+        In writes of their own: an entry that the NIC refuses must not be switched to.
         """
         updates = difference.updates
-        start = len(updates) - difference.deleted
-        if any(u.entity.table_entry.table_id in self._rules for u in updates[start:]):
-            return [updates[:start], updates[start:]]
-        return [updates]
+        end = len(updates) - difference.deleted
+        start = end
+        while start and self._switches(updates[start - 1]):
+            start -= 1
+        return [updates[:start], updates[start:end], updates[end:]]
+
+    def _switches(self, update: p4r.Update) -> bool:
+        is_change = update.type == p4r.Update.MODIFY
+        return is_change and update.entity.table_entry.table_id in self._last
+
+    async def _write_part(self, updates: Sequence[p4r.Update]) -> None:
+        await self.write(reset_meters(updates, self.encoder.metered))
 
     async def _read_back(self) -> list[p4r.Entity]:
         """Table entries with their meters, groups, sessions and meter cells that were set."""

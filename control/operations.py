@@ -80,13 +80,15 @@ class Operations:
         """What a document would change: the new state, and a line per thing.
 
         Raises RefusedError for a wrong document, and for one that asks for other hardware or VMs
-        than the running lab has.
+        than the running lab has; ControlError if a NIC has no room for the change.
         """
         try:
             wanted = parse_document(text, name)
         except DocumentError as error:
             raise RefusedError(str(error)) from None
         self._check_hardware(wanted)
+        if isinstance(self._controller.fabric, Fabric):
+            self._controller.fabric.check(wanted)
         lines = [line for section in SECTIONS for line in self._section(section, wanted)]
         return wanted, lines
 

@@ -15,6 +15,7 @@ from typing import Any
 from control.errors import ControlError
 
 STATE = "desired state"  # name of the document that holds it
+POLICY_NUMBERS = "policy numbers"  # by NIC and rule set, so that a new controller writes nothing
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (name TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS journal (
