@@ -13,7 +13,9 @@ from topologies.lab import Lab
 GROUP = "bench"
 
 
-def group(count: int, *, stateful: bool, spread: bool = False, seed: int = 1) -> SecurityGroup:
+def group(
+    count: int, *, stateful: bool, spread: bool = False, seed: int = 1, name: str = GROUP
+) -> SecurityGroup:
     """A group of ``count`` rules of which only the last, that allows everything, ever matches.
 
     With ``spread`` the rules have as many different prefix lengths as possible, which makes
@@ -22,7 +24,7 @@ def group(count: int, *, stateful: bool, spread: bool = False, seed: int = 1) ->
     chance = random.Random(seed)
     rules = [_rule(chance, spread=spread) for _ in range(count - 1)]
     return SecurityGroup(
-        name=GROUP, stateful=stateful, rules=[*rules, GroupRule(action="allow", priority=1)]
+        name=name, stateful=stateful, rules=[*rules, GroupRule(action="allow", priority=1)]
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from finsy.proto import p4r
@@ -28,11 +28,11 @@ class Difference:
 
 def index(entities: Iterable[p4r.Entity]) -> dict[Key, p4r.Entity]:
     """Entities by what identifies them on a NIC."""
-    return {_key(entity): entity for entity in entities}
+    return {key_of(entity): entity for entity in entities}
 
 
 def compare(
-    want: dict[Key, p4r.Entity], have: dict[Key, p4r.Entity], last: Sequence[int] = ()
+    want: Mapping[Key, p4r.Entity], have: Mapping[Key, p4r.Entity], last: Sequence[int] = ()
 ) -> Difference:
     """The difference between two indexed sets; statistics and ages are not compared.
 
@@ -43,7 +43,9 @@ def compare(
     deletes = [have[key] for key in have.keys() - want.keys()]
     modifies = [want[key] for key in want.keys() - have.keys() if _modify_only(want[key])]
     modifies += [
-        want[key] for key in want.keys() & have.keys() if _value(want[key]) != _value(have[key])
+        want[key]
+        for key in want.keys() & have.keys()
+        if want[key] is not have[key] and _value(want[key]) != _value(have[key])
     ]
 
     def rank(entity: p4r.Entity) -> tuple[object, ...]:
@@ -88,7 +90,7 @@ def _removal(entity: p4r.Entity) -> p4r.Update:
     return _update(p4r.Update.MODIFY if _modify_only(entity) else p4r.Update.DELETE, bare)
 
 
-def _key(entity: p4r.Entity) -> Key:
+def key_of(entity: p4r.Entity) -> Key:
     """What identifies an entity on its NIC."""
     kind = entity.WhichOneof("entity")
     if kind == "table_entry":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from finsy.proto import p4i, p4r
 from google.protobuf import text_format
 
+from control.difference import Key, index, key_of
 from control.errors import ControlError
 from control.policy import Entry, Group, Meter, MeterRate, NicProgram, Session
 
@@ -75,6 +77,7 @@ class Encoder:
         self.metered = frozenset(meter.direct_table_id for meter in info.direct_meters)
         self.meter_ids = {m.preamble.alias: m.preamble.id for m in info.meters}
         self._tables = {t.preamble.alias: _Table(t, actions) for t in info.tables}
+        self._known: dict[Entry, tuple[Key, p4r.Entity]] = {}
 
     def describe(self, update: p4r.Update) -> str:
         """One update as a line for the operator: sign, table, match, action."""
@@ -124,6 +127,18 @@ class Encoder:
         entities += [self.meter(meter) for meter in program.meters]
         entities += [self.entry(entry) for entry in program.entries]
         return entities
+
+    def indexed(self, program: NicProgram) -> dict[Key, p4r.Entity]:
+        """The same by what identifies each; an entry of the last program is encoded only once."""
+        known, self._known = self._known, {}
+        for entry in program.entries:
+            made = known.get(entry)
+            if made is None:
+                entity = self.entry(entry)
+                made = key_of(entity), entity
+            self._known[entry] = made
+        others = index(self.program(replace(program, entries=())))
+        return others | dict(self._known.values())
 
     def entry(self, entry: Entry) -> p4r.Entity:
         """One table entry. Raises ControlError if the P4 program has no such table or action."""

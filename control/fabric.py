@@ -14,8 +14,9 @@ from finsy.proto import p4r
 
 from control import announce
 from control.counters import port_stats
+from control.difference import Key
 from control.errors import ControlError, NicDownError
-from control.events import EventBus
+from control.events import HISTORY, EventBus
 from control.model import DesiredState, Placement
 from control.model.state import Network
 from control.nic import Nic, Pipeline, Step
@@ -33,6 +34,7 @@ PacketHandler = Callable[[str, finsy.P4PacketIn], Awaitable[None]]
 HeldHandler = Callable[[str, bytes, int], Awaitable[None]]
 Placements = Mapping[str, Sequence[Placement]]
 Plan = Mapping[str, Step]
+Entities = Mapping[Key, p4r.Entity]
 
 
 Compiler = Callable[..., NicProgram]
@@ -296,7 +298,7 @@ class Fabric:
         except ValueError as error:
             raise ControlError(str(error)) from None
 
-    def _compile(self, nic: Nic, placements: Placements) -> list[p4r.Entity]:
+    def _compile(self, nic: Nic, placements: Placements) -> Entities:
         """The entities that a NIC should hold with the VMs placed so, from now on."""
         program = self._build(nic, placements)
         missing = lacking(program, nic.encoder.table_sizes, self._programs.get(nic.name))
@@ -304,10 +306,10 @@ class Fabric:
             raise _no_room(nic, missing)
         return self._take(nic, program)
 
-    def _take(self, nic: Nic, program: NicProgram) -> list[p4r.Entity]:
+    def _take(self, nic: Nic, program: NicProgram) -> Entities:
         """Note that a NIC is to hold a program; its entities."""
         self._programs[nic.name] = program
-        entities = nic.encoder.program(program)
+        entities = nic.encoder.indexed(program)
         self._tags[nic.name] = program.tags
         self._entries[nic.name] = len(entities)
         return entities
@@ -337,7 +339,7 @@ class Fabric:
         """Tell the event bus what was written."""
         if step.difference:
             self.bus.emit("write", nic.name, str(step.difference))
-        for update in step.difference.updates:
+        for update in step.difference.updates[-HISTORY:]:
             self.bus.emit("write", nic.name, nic.encoder.describe(update))
 
     def policy_entries(self, nic: str) -> Sequence[Entry]:

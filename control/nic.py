@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +53,7 @@ class Step:
     """A difference that was computed and not yet written, and what the NIC holds afterwards."""
 
     difference: Difference
-    want: dict[Key, p4r.Entity]
+    want: Mapping[Key, p4r.Entity]
 
 
 class Nic:
@@ -77,7 +85,7 @@ class Nic:
             p4info=pipeline.p4info, p4blob=pipeline.blob, device_id=device_id
         )
         self._switch: finsy.Switch | None = None
-        self._held: dict[Key, p4r.Entity] | None = None
+        self._held: Mapping[Key, p4r.Entity] | None = None
         self._stream = asyncio.Lock()  # gRPC takes one message at a time into a stream
         self._up = asyncio.Event()
         self._failed = asyncio.Event()
@@ -163,7 +171,7 @@ class Nic:
             )
         return self._switch
 
-    async def reconcile(self, desired: Iterable[p4r.Entity]) -> Difference:
+    async def reconcile(self, desired: Mapping[Key, p4r.Entity]) -> Difference:
         """Write what differs between ``desired`` and what the NIC holds; returns what was written.
 
         The first time in a session the NIC is read back; later, what was written is known.
@@ -173,7 +181,7 @@ class Nic:
         await self.execute(step)
         return step.difference
 
-    async def _hold(self) -> dict[Key, p4r.Entity]:
+    async def _hold(self) -> Mapping[Key, p4r.Entity]:
         """What the NIC holds, read back unless that is known."""
         self._require()
         if self._held is None:
@@ -185,7 +193,7 @@ class Nic:
         held = await self._hold()
         return any(entity.table_entry.table_id in self._rules for entity in held.values())
 
-    def step(self, desired: Iterable[p4r.Entity], after: Step | None = None) -> Step:
+    def step(self, desired: Mapping[Key, p4r.Entity], after: Step | None = None) -> Step:
         """The difference between what the NIC holds (or will, ``after`` a step) and ``desired``.
 
         Raises NicDownError if what the NIC holds is not known.
@@ -193,8 +201,7 @@ class Nic:
         have = self._held if after is None else after.want
         if have is None:
             raise NicDownError(f"{self.name} is not connected; what it holds is not known.")
-        want = index(desired)
-        return Step(compare(want, have, self._last), want)
+        return Step(compare(desired, have, self._last), desired)
 
     def forget(self) -> None:
         """Read the NIC back at the next reconciliation, whatever it is believed to hold."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from functools import lru_cache
 
 from control.connections.flow import Flow
-from control.model.types import PROTOCOL_NUMBERS, port_range
-from control.policy.rules import Rule, RuleSet
+from control.model.types import PROTOCOL_NUMBERS, is_v6, port_range
+from control.policy.rules import Rule, RuleSet, prefix_bits
 
 _ANY_PORT = (0, 0xFFFF)
 _MEMORY = 65_536
@@ -63,7 +62,7 @@ class Judge:
 def _applies(rule: Rule, version: int) -> bool:
     for prefix in (rule.src, rule.dst):
         if prefix is not None:
-            return ipaddress.ip_network(prefix).version == version
+            return is_v6(prefix) == (version == 6)
     return {"icmp": 4, "icmpv6": 6}.get(rule.protocol, version) == version
 
 
@@ -71,15 +70,8 @@ def _compile(rule: Rule, version: int) -> _Compiled:
     return _Compiled(
         rule.allow,
         None if rule.protocol == "any" else PROTOCOL_NUMBERS[rule.protocol],
-        _prefix(rule.src),
-        _prefix(rule.dst),
+        prefix_bits(rule.src) if rule.src else (0, 0),
+        prefix_bits(rule.dst) if rule.dst else (0, 0),
         port_range(rule.src_ports) if rule.src_ports else _ANY_PORT,
         port_range(rule.dst_ports) if rule.dst_ports else _ANY_PORT,
     )
-
-
-def _prefix(prefix: str | None) -> tuple[int, int]:
-    if prefix is None:
-        return 0, 0
-    network = ipaddress.ip_network(prefix)
-    return int(network.network_address), int(network.netmask)

@@ -15,11 +15,14 @@ def lacking(
 
     Old and new rules stand side by side while a policy is swapped: both must fit.
     """
-    keys = {entry.key for entry in program.entries}
-    if before is not None:
-        keys |= {entry.key for entry in before.entries}
-    needed = Counter(key[0] for key in keys)
     alone = Counter(entry.table for entry in program.entries)
+    needed = alone
+    if before is not None:
+        most = alone + Counter(entry.table for entry in before.entries)
+        if all(count <= sizes.get(table, count) for table, count in most.items()):
+            return []
+        keys = {entry.key for entry in (*program.entries, *before.entries)}
+        needed = Counter(key[0] for key in keys)
     found = []
     for table, count in sorted(needed.items()):
         size = sizes.get(table)

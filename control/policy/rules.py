@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from control.model.services import GroupRule, SecurityGroup
 from control.model.state import AclRule
@@ -17,6 +18,7 @@ from control.policy.view import Guest, View
 MAX_POLICIES = 0xFFFF
 DEFAULT_PRIORITY = 1
 VERSIONS = ("v4", "v6")
+_MEMORY = 65_536  # rules whose entries are remembered from one change to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ def rule_entries(policies: Policies) -> Iterator[Entry]:
         rules = policies.sets[number]
         seen: set[tuple[object, ...]] = set()
         for rule in sorted(rules.rules, key=lambda rule: -rule.table_priority):
-            for entry in _entries(number, rule):
+            for entry in _entries(number, rule, rule.note):
                 if entry.key not in seen:
                     seen.add(entry.key)
                     yield entry
@@ -196,29 +198,43 @@ def _open(number: int, direction: str) -> Iterator[Entry]:
         )
 
 
-def _entries(number: int, rule: Rule) -> Iterator[Entry]:
-    """One rule as its entries: one for each version of IP that it can match."""
-    for version in _versions(rule):
-        match: list[tuple[str, MatchValue]] = [("policy", (number, 0xFFFF))]
-        for name, prefix in (("src", rule.src), ("dst", rule.dst)):
-            if prefix is not None:
-                network = ipaddress.ip_network(prefix)
-                if network.prefixlen:
-                    match.append((name, (int(network.network_address), int(network.netmask))))
-        if rule.protocol != "any":
-            match.append(("protocol", (PROTOCOL_NUMBERS[rule.protocol], 0xFF)))
-        for name, ports in (("src_port", rule.src_ports), ("dst_port", rule.dst_ports)):
-            if ports is not None and port_range(ports) != (0, 0xFFFF):
-                match.append((name, port_range(ports)))
-        action, params = _action(rule)
-        yield Entry(
-            f"rules_{rule.direction}_{version}_table",
-            tuple(match),
-            f"{action}_{rule.direction}_{version}",
-            params,
-            priority=rule.table_priority,
-            note=rule.note,
-        )
+@lru_cache(_MEMORY)
+def prefix_bits(prefix: str) -> tuple[int, int]:
+    """A prefix as value and mask."""
+    network = ipaddress.ip_network(prefix)
+    return int(network.network_address), int(network.netmask)
+
+
+@lru_cache(_MEMORY)
+def _entries(number: int, rule: Rule, _note: str) -> tuple[Entry, ...]:
+    """One rule as its entries: one for each version of IP that it can match.
+
+    Rules are equal whatever their notes, but entries show them.
+    """
+    return tuple(_entry(number, rule, version) for version in _versions(rule))
+
+
+def _entry(number: int, rule: Rule, version: str) -> Entry:
+    match: list[tuple[str, MatchValue]] = [("policy", (number, 0xFFFF))]
+    for name, prefix in (("src", rule.src), ("dst", rule.dst)):
+        if prefix is not None:
+            value, mask = prefix_bits(prefix)
+            if mask:
+                match.append((name, (value, mask)))
+    if rule.protocol != "any":
+        match.append(("protocol", (PROTOCOL_NUMBERS[rule.protocol], 0xFF)))
+    for name, ports in (("src_port", rule.src_ports), ("dst_port", rule.dst_ports)):
+        if ports is not None and port_range(ports) != (0, 0xFFFF):
+            match.append((name, port_range(ports)))
+    action, params = _action(rule)
+    return Entry(
+        f"rules_{rule.direction}_{version}_table",
+        tuple(match),
+        f"{action}_{rule.direction}_{version}",
+        params,
+        priority=rule.table_priority,
+        note=rule.note,
+    )
 
 
 def _versions(rule: Rule) -> Iterable[str]:
