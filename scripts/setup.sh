@@ -1,8 +1,8 @@
 #!/bin/sh
 # Prepare this machine for the lab: Debian packages that are missing, then the Python environment.
 # A second run finds the stamp and returns at once. Works on Debian 12 and Ubuntu 22.04/24.04.
-# "setup.sh bench" adds the traffic generators that only the benches need, "setup.sh test" the
-# browser that looks at the report.
+# "setup.sh bench" adds the traffic generators that only the benches need, "setup.sh shell" the
+# environment of p4runtime-shell and PTF, "setup.sh test" that and the browser that looks at the report.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -45,6 +45,13 @@ make_environment() {
         || fail "pip could not install this project"
 }
 
+make_shell_environment() {
+    [ -x .venv-shell/bin/python ] || /usr/bin/python3 -m venv .venv-shell
+    echo "setup: installing p4runtime-shell and PTF into .venv-shell"
+    .venv-shell/bin/python -m pip --quiet --disable-pip-version-check install --no-deps \
+        -r requirements-shell.txt || fail "pip could not install requirements-shell.txt"
+}
+
 missing=$(missing_packages | sort -u | tr '\n' ' ')
 # shellcheck disable=SC2086 -- one word per package is what we want
 [ -z "$missing" ] || install_packages $missing
@@ -55,6 +62,15 @@ if [ ! -x .venv/bin/python ] || [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ]
     make_environment
     printf '%s\n' "$stamp" > .venv/stamp
 fi
+
+case "${1:-}" in
+shell|test)
+    stamp="$(sha256sum < requirements-shell.txt | cut -d' ' -f1) $(/usr/bin/python3 -V) $PWD"
+    if [ "$(cat .venv-shell/stamp 2>/dev/null)" != "$stamp" ]; then
+        make_shell_environment
+        printf '%s\n' "$stamp" > .venv-shell/stamp
+    fi ;;
+esac
 
 # Ubuntu ships its browser in another way than as a package; the one test that wants it says so.
 if [ "${1:-}" = test ] && ! command -v chromium >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then

@@ -136,6 +136,15 @@ class Bmv2Switch:
         self._log = (Path(self._folder.name) / "bmv2.log").open("ab")
         self._start()
 
+    def far_end(self, port: int) -> str:
+        return self._links.far_end(port)
+
+    def __enter__(self) -> Bmv2Switch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def _start(self) -> None:
         self.address = f"127.0.0.1:{free_port()}"
         interfaces = [w for p in PORTS for w in ("-i", f"{p}@{self._links.near_end(p)}")]

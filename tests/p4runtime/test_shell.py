@@ -16,8 +16,8 @@ PYTHON = ROOT / ".venv-shell" / "bin" / "python"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not PYTHON.exists(), reason="p4runtime-shell is not set up (.venv-shell)")
 def test_shell_session(entities: Program, tmp_path: Path) -> None:
+    assert PYTHON.exists(), "run ./scripts/setup.sh test: it makes .venv-shell"
     info, blob = tmp_path / "p4info.txtpb", tmp_path / "program.json"
     info.write_text(text_format.MessageToString(entities.info))
     blob.write_bytes(entities.device_config)

@@ -1,82 +1,99 @@
-"""PTF tests of a running switch, on the base class that p4c's PTF tests share."""
+"""PTF tests of a running switch: what is written over P4Runtime is seen on PTF's ports."""
 
-import base_test as bt
+import struct
+
 import ptf.testutils as tu
+from google.rpc import code_pb2
+from session import DELETE, INSERT, MODIFY, SwitchTest
 
-PROBE = bytes.fromhex("000000000001000000000002" + "88b5" + "00000000" + "00000000") + bytes(46)
+ETHERNET = bytes.fromhex("000000000001000000000002")
+PROBE_TYPE = 0x88B5
 
 
-class ForwardTest(bt.P4RuntimeTest):
-    """Entries, errors, counters, replication and packets both ways."""
+def probe(key=0, op=0):
+    """A frame for the program's probe header."""
+    return ETHERNET + struct.pack(">HBBHI", PROBE_TYPE, op, 0, key, 0) + bytes(46)
 
-    def setUp(self):
-        bt.P4RuntimeTest.setUp(self)
-        assert self.updateConfig()
 
-    def insert_replication(self, kind, key, number, ports):
-        """The base class has helpers for this, but they leave the election id out."""
-        request = self.get_new_write_request()
-        update = request.updates.add(type=1)
-        entry = getattr(update.entity.packet_replication_engine_entry, kind)
-        setattr(entry, key, number)
-        for port in ports:
-            entry.replicas.add(egress_port=port)
-        self.write_request(request)
+class ForwardTest(SwitchTest):
+    """An entry steers packets until it is gone, and counts them."""
 
-    @bt.autocleanup
     def runTest(self):
-        exact = self.Exact
-        self.table_add(
-            ("exact_table", [exact("dst", 1), exact("port", 1)]),
-            ("forward", [("port", 2)]),
-        )
-        tu.send_packet(self, 1, PROBE)
-        tu.verify_packets(self, PROBE, [2])
-        with self.assertP4RuntimeError(6):
-            self.table_add(
-                ("exact_table", [exact("dst", 1), exact("port", 1)]),
-                ("forward", [("port", 3)]),
-            )
-        entries, _default = self.table_dump_data("exact_table")
-        assert len(entries) == 1, entries
-        (cell,) = [c for c in self.counter_dump_data("port_counter") if c.index.index == 1]
-        assert cell.data.packet_count == 1, cell
-        self.insert_replication("multicast_group_entry", "multicast_group_id", 5, [1, 2])
-        self.table_add(
-            ("exact_table", [exact("dst", 1), exact("port", 2)]),
-            ("multicast", [("group", 5)]),
-        )
-        tu.send_packet(self, 2, PROBE)
-        tu.verify_packets(self, PROBE, [1, 2])
-        self.insert_replication("clone_session_entry", "session_id", 9, [1])
-        self.table_add(
-            ("ternary_table", [self.Ternary("type", 0x88B5, 0xFFFF), exact("port", 1)]),
-            ("clone_to", [("session", 9)]),
-            7,
-        )
-        tu.send_packet(self, 1, PROBE)
-        tu.verify_packets(self, PROBE, [1, 2])
+        to_two = self.entry("exact_table", [1, 1], "forward", [2])
+        self.write(INSERT, to_two)
+        tu.send_packet(self, 1, probe())
+        tu.verify_packets(self, probe(), [2])
+        self.assertEqual(self.read(self.entry("exact_table", [])), [to_two])
+        (found,) = self.read(self.counter("port_counter", 1))
+        self.assertEqual(found.counter_entry.data.packet_count, 1)
+        self.write(MODIFY, self.entry("exact_table", [1, 1], "forward", [3]))
+        tu.send_packet(self, 1, probe())
+        tu.verify_packets(self, probe(), [3])
+        self.write(DELETE, to_two)
+        tu.send_packet(self, 1, probe())
+        tu.verify_no_other_packets(self)
 
 
-class PacketIoTest(bt.P4RuntimeTest):
+class PriorityTest(SwitchTest):
+    """Of two ternary entries the one of higher priority counts."""
+
+    def runTest(self):
+        wide = self.entry("ternary_table", [None, None, 1], "forward", [2], 1)
+        narrow = self.entry(
+            "ternary_table", [(PROBE_TYPE, 0xFFFF), None, 1], "forward_marked", [3, 9], 2
+        )
+        self.write(INSERT, wide, narrow)
+        marked = bytearray(probe())
+        marked[15] = 9
+        tu.send_packet(self, 1, probe())
+        tu.verify_packets(self, bytes(marked), [3])
+        self.write(DELETE, narrow)
+        tu.send_packet(self, 1, probe())
+        tu.verify_packets(self, probe(), [2])
+
+
+class ErrorTest(SwitchTest):
+    """Each update of a batch is judged for itself; the good ones count."""
+
+    def runTest(self):
+        first = self.entry("exact_table", [1, 1], "forward", [2])
+        second = self.entry("exact_table", [2, 1], "forward", [2])
+        with self.refused(code_pb2.OK, code_pb2.ALREADY_EXISTS, code_pb2.OK):
+            self.write(INSERT, first, first, second)
+        with self.refused(code_pb2.NOT_FOUND):
+            self.write(DELETE, self.entry("exact_table", [3, 1]))
+        with self.refused(code_pb2.INVALID_ARGUMENT):
+            self.write(INSERT, self.entry("exact_table", [4], "forward", [2]))
+        self.assertEqual(len(self.read(self.entry("exact_table", []))), 2)
+
+
+class ReplicationTest(SwitchTest):
+    """Multicast and cloning, each copy with its instance."""
+
+    def runTest(self):
+        group = self.replication("multicast_group_entry", "multicast_group_id", 5, 2, 3)
+        session = self.replication("clone_session_entry", "session_id", 9, 4)
+        self.write(INSERT, group, session)
+        self.write(INSERT, self.entry("exact_table", [1, 1], "multicast", [5]))
+        tu.send_packet(self, 1, probe())
+        tu.verify_packet(self, probe(key=1), 2)
+        tu.verify_packet(self, probe(key=2), 3)
+        tu.verify_no_other_packets(self)
+        self.write(MODIFY, self.entry("exact_table", [1, 1], "forward", [2]))
+        self.write(INSERT, self.entry("ternary_table", [None, None, 1], "clone_to", [9], 7))
+        tu.send_packet(self, 1, probe())
+        tu.verify_packet(self, probe(), 2)
+        tu.verify_packet(self, probe(key=1), 4)
+        tu.verify_no_other_packets(self)
+
+
+class PacketIoTest(SwitchTest):
     """Packet-out by port, packet-in with its metadata."""
 
-    def setUp(self):
-        bt.P4RuntimeTest.setUp(self)
-        assert self.updateConfig()
-
-    @bt.autocleanup
     def runTest(self):
-        metadata = {"egress_port": 2, "_pad": 0}
-        out = self.encode_packet_out_metadata({"metadata": metadata, "payload": PROBE})
-        self.send_packet_out(out)
-        tu.verify_packet(self, PROBE, 2)
-        self.table_add(
-            ("exact_table", [self.Exact("dst", 1), self.Exact("port", 2)]),
-            ("to_cpu", [("reason", 5)]),
-        )
-        tu.send_packet(self, 2, PROBE)
-        received = self.decode_packet_in_metadata(self.get_packet_in())
-        self.verify_packet_in(
-            {"metadata": {"ingress_port": 2, "reason": 5}, "payload": PROBE}, received
-        )
+        self.packet_out(probe(), egress_port=2)
+        tu.verify_packet(self, probe(), 2)
+        self.write(INSERT, self.entry("exact_table", [1, 2], "to_cpu", [5]))
+        tu.send_packet(self, 2, probe())
+        self.assertEqual(self.packet_in(), ({"ingress_port": 2, "reason": 5}, probe()))
+        tu.verify_no_other_packets(self)
