@@ -141,8 +141,10 @@ def _copy_meters(old: LoadedPipeline, new: LoadedPipeline) -> None:
         configs: dict[int, MeterConfig] = {i: c for i, c in enumerate(found) if c is not None}
         other = new.binding.meters.get(meter.info.id)
         if _same_array("meter", meter, other, used=bool(configs)) and other is not None:
-            for index, config in configs.items():
-                new.state.set_meter(other.index, index, config)
+            for index in range(meter.info.size):
+                new.state.set_meter(other.index, index, configs.get(index))
+                marks = old.state.meter_marks(meter.index, index)
+                new.state.set_meter_marks(other.index, index, marks)
 
 
 def _copy_registers(old: LoadedPipeline, new: LoadedPipeline) -> None:

@@ -19,6 +19,7 @@ class MeterConfigC(c.Structure):
         ("cburst", c.c_int64),
         ("pir", c.c_int64),
         ("pburst", c.c_int64),
+        ("eburst", c.c_int64),
     ]
 
 
@@ -73,6 +74,7 @@ _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "p4n_entry_count": (_U32, (_P, _U32)),
     "p4n_entry_set_counter": (_I32, (_P, _U32, _U32, _U64, _U64)),
     "p4n_entry_set_meter": (_I32, (_P, _U32, _U32, _METER)),
+    "p4n_entry_set_marks": (_I32, (_P, _U32, _U32, _U64P)),
     "p4n_table_bytes": (_U64, (_P, _U32)),
     "p4n_sweep_idle": (_U32, (_P, c.POINTER(IdleC), _U32, _U32)),
     "p4n_member_write": (_I32, (_P, _U32, _I32, _U32, _U32, _BYTES, _U32)),
@@ -85,6 +87,7 @@ _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "p4n_counter_write": (c.c_bool, (_P, _U32, _U64, _U64, _U64)),
     "p4n_meter_get": (_I32, (_P, _U32, _U64, _METER)),
     "p4n_meter_set": (c.c_bool, (_P, _U32, _U64, _METER)),
+    "p4n_meter_marks": (c.c_bool, (_P, _U32, _U64, _U64P, c.c_bool)),
     "p4n_register_copy": (c.c_bool, (_P, _U32, _U64, _U64, _P, c.c_bool)),
     "p4n_value_set_write": (_I32, (_P, _U32, _BYTES, _U32)),
     "p4n_group_store": (_I32, (_P, _U32, c.POINTER(ReplicaC), _U32)),

@@ -194,6 +194,12 @@ class Pipeline:
         code = self._c.p4n_entry_set_meter(self.handle, table, handle, _meter_c(config))
         self._check(code, f"table {table}, entry {handle}: meter")
 
+    def set_entry_marks(self, table: int, handle: int, marks: tuple[int, ...]) -> None:
+        """Overwrite what an entry's direct meter counted per colour (`Entry.marks`)."""
+        self._index(table, self.program.tables, "table")
+        code = self._c.p4n_entry_set_marks(self.handle, table, handle, (c.c_uint64 * 6)(*marks))
+        self._check(code, f"table {table}, entry {handle}: meter")
+
     def _index(self, index: int, objects: Sequence[object], what: str) -> int:
         if not 0 <= index < len(objects):
             raise SwitchError(f"{what} {index}: the program has {len(objects)}", Status.MISSING)
@@ -322,12 +328,27 @@ class Pipeline:
             raise self._beyond("meter", meter, index, 1)
         if not found:
             return None
-        return MeterConfig(config.cir, config.cburst, config.pir, config.pburst)
+        return MeterConfig(config.cir, config.cburst, config.pir, config.pburst, config.eburst)
 
     def set_meter(self, meter: int, index: int, config: MeterConfig | None) -> None:
         """Configure one cell (its buckets start full); None makes it always green."""
         self._index(meter, self.program.meters, "meter")
         if not self._c.p4n_meter_set(self.handle, meter, index, _meter_c(config)):
+            raise self._beyond("meter", meter, index, 1)
+
+    def meter_marks(self, meter: int, index: int) -> tuple[int, ...]:
+        """Return packets and bytes that one cell marked green, yellow and red: six numbers."""
+        marks = (c.c_uint64 * 6)()
+        self._meter_marks(meter, index, marks, write=False)
+        return tuple(marks)
+
+    def set_meter_marks(self, meter: int, index: int, marks: tuple[int, ...]) -> None:
+        """Overwrite what `meter_marks` returns."""
+        self._meter_marks(meter, index, (c.c_uint64 * 6)(*marks), write=True)
+
+    def _meter_marks(self, meter: int, index: int, marks: Any, *, write: bool) -> None:
+        self._index(meter, self.program.meters, "meter")
+        if not self._c.p4n_meter_marks(self.handle, meter, index, marks, write):
             raise self._beyond("meter", meter, index, 1)
 
     def _register_copy(

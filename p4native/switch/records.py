@@ -2,8 +2,8 @@
 
 A record is a 56-byte header and then, each padded with zeros to a multiple of 8 bytes: the key,
 the mask (ternary and range tables only: mask, or range high bound), the action data, the note
-(opaque bytes of the caller's), 16 bytes of counter if F_COUNTER, 32 of meter if F_METER. Key, mask
-and data layouts: p4native/codegen/layout.py.
+(opaque bytes of the caller's), 16 bytes of counter if F_COUNTER, 40 of meter if F_METER, 48 of what
+the meter marked if F_MARKS. Key, mask and data layouts: p4native/codegen/layout.py.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ set in records that are read."""
 COUNTER = struct.Struct("<QQ")
 """packets, bytes"""
 
-METER = struct.Struct("<qqqq")
-"""cir, cburst, pir, pburst: units per second and units"""
+METER = struct.Struct("<qqqqq")
+"""cir, cburst, pir, pburst, eburst: units per second and units"""
+
+MARKS = struct.Struct("<6Q")
+"""packets and bytes that a meter marked green, yellow and red"""
 
 
 class Op(IntEnum):
@@ -42,6 +45,7 @@ class Flag(IntFlag):
     CONST = 4
     COUNTER = 8
     METER = 16
+    MARKS = 32
 
 
 class Status(IntEnum):
@@ -86,7 +90,8 @@ class Entry(NamedTuple):
     age_ns: int
     packets: int
     bytes: int
-    meter: tuple[int, int, int, int] | None
+    meter: tuple[int, ...] | None
+    marks: tuple[int, ...] | None
 
 
 def pad8(n: int) -> int:
@@ -108,7 +113,8 @@ def pack_op(
     note: bytes = b"",
     idle_ns: int = 0,
     counter: tuple[int, int] | None = None,
-    meter: tuple[int, int, int, int] | None = None,
+    meter: tuple[int, ...] | None = None,
+    marks: tuple[int, ...] | None = None,
 ) -> bytes:
     """Return one operation's record; callers in a hurry precompile their own struct per table."""
     parts = [part.ljust(pad8(len(part)), b"\0") for part in (key, mask, data, note)]
@@ -118,6 +124,9 @@ def pack_op(
     if meter is not None:
         flags |= Flag.METER
         parts.append(METER.pack(*meter))
+    if marks is not None:
+        flags |= Flag.MARKS
+        parts.append(MARKS.pack(*marks))
     body = b"".join(parts)
     return (
         HEADER.pack(
@@ -145,7 +154,8 @@ def unpack_entry(view: memoryview, key_bytes: int, has_mask: bool) -> Entry:
     data, note = take(data_len), take(note_len)
     packets, octets = COUNTER.unpack(take(COUNTER.size)) if flags & Flag.COUNTER else (0, 0)
     meter = METER.unpack(take(METER.size)) if flags & Flag.METER else None
+    marks = MARKS.unpack(take(MARKS.size)) if flags & Flag.MARKS else None
     return Entry(
         table, handle, key, mask, prefix_len, priority, action, flags, data, note,
-        idle_ns, age_ns, packets, octets, meter,
+        idle_ns, age_ns, packets, octets, meter, marks,
     )  # fmt: skip

@@ -39,12 +39,13 @@ class GroupMember(NamedTuple):
 
 
 class MeterConfig(NamedTuple):
-    """Two-rate three-colour configuration: units per second, and bucket sizes in units."""
+    """Units per second, and bucket sizes in units; an excess burst makes it a single-rate meter."""
 
     cir: int
     cburst: int
     pir: int
     pburst: int
+    eburst: int = 0
 
 
 class Digest(NamedTuple):

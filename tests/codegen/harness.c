@@ -144,10 +144,10 @@ uint64_t p4n_now_us(const struct p4n_thread *th)
 	return th->now_us;
 }
 
-uint32_t p4n_meter_cell_execute(struct p4n_meter_cell *cell, uint32_t rates, uint64_t now_us,
-				uint64_t units, bool shared)
+uint32_t p4n_meter_cell_execute(const struct p4n_meter *m, struct p4n_meter_cell *cell,
+				uint64_t now_us, uint32_t bytes, bool shared)
 {
-	(void)cell, (void)rates, (void)now_us, (void)units, (void)shared;
+	(void)m, (void)cell, (void)now_us, (void)bytes, (void)shared;
 	return P4N_GREEN;
 }
 

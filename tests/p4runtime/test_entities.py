@@ -1,4 +1,4 @@
-"""Profiles, counters, meters, registers, value sets, replication (design, "Entities")."""
+"""Profiles, counters, registers, value sets, replication (design, "Entities")."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from .builder import (
     INSERT,
     MODIFY,
     clone_session,
-    mark_of,
-    meter_config,
     multicast,
     probe,
 )
@@ -220,7 +218,7 @@ def test_one_shots_are_rolled_back(lab: Lab) -> None:
     assert outputs(lab, 1, 4) == {2}
 
 
-# -- counters, meters, registers, value sets ------------------------------------------------------
+# -- counters, registers, value sets ------------------------------------------------------
 
 
 def test_counter_counts_and_is_written(lab: Lab) -> None:
@@ -291,79 +289,6 @@ def test_direct_counter_rules(lab: Lab) -> None:
     assert lab.client.refused(MODIFY, direct_counter(none, 1)) == ["INVALID_ARGUMENT"]
     for kind in (INSERT, DELETE):
         assert lab.client.refused(kind, direct_counter(missing, 1)) == ["INVALID_ARGUMENT"]
-
-
-def test_meter_colours_packets(lab: Lab) -> None:
-    build = lab.build
-    lab.client.insert(
-        build.entry("exact_table", {"dst": 1, "port": 1}, build.action("forward", port=2))
-    )
-    lab.client.modify(build.meter("port_meter", 1, (1, 1, 1, 3)))
-    marks = []
-    for _ in range(5):
-        lab.switch.send(1, probe(op=4))
-        marks.append(mark_of(lab.switch.receive()[1]))
-    assert marks[0] == 0
-    assert marks[-1] == 2
-    lab.client.modify(build.meter("port_meter", 1, None))
-    lab.switch.send(1, probe(op=4))
-    assert mark_of(lab.switch.receive()[1]) == 0
-
-
-def test_meter_reads_back_as_written(lab: Lab) -> None:
-    build = lab.build
-    meter = build.meter("port_meter", 2, (1000, 10, 2000, 20))
-    lab.client.modify(meter)
-    assert lab.client.read(build.meter("port_meter", 2, None)) == [meter]
-    assert lab.client.read(build.meter("port_meter", 3, None)) == [
-        build.meter("port_meter", 3, None)
-    ]
-    assert len(lab.client.read(build.meter("port_meter", None, None))) == 16
-
-
-@pytest.mark.bmv2_gap("wildcard writes are UNIMPLEMENTED; rates are not compared")
-def test_meter_rules(lab: Lab) -> None:
-    build = lab.build
-    lab.client.modify(build.meter("port_meter", None, (1, 2, 3, 4)))
-    cells = [build.meter("port_meter", n, (1, 2, 3, 4)) for n in range(16)]
-    assert lab.client.read(build.meter("port_meter", None, None)) == cells
-    excess = build.meter("port_meter", 1, (1, 1, 2, 2))
-    excess.meter_entry.config.eburst = 1
-    colours = build.meter("port_meter", 1, (1, 1, 2, 2))
-    colours.meter_entry.counter_data.SetInParent()
-    for entity, code in (
-        (build.meter("port_meter", -1, None), "INVALID_ARGUMENT"),
-        (build.meter("port_meter", 16, None), "OUT_OF_RANGE"),
-        (build.meter("port_meter", 1, (-1, 1, 1, 1)), "INVALID_ARGUMENT"),
-        (build.meter("port_meter", 1, (2, 1, 1, 1)), "INVALID_ARGUMENT"),
-        (excess, "INVALID_ARGUMENT"),
-        (colours, "UNIMPLEMENTED"),
-    ):
-        assert lab.client.refused(MODIFY, entity) == [code]
-    for kind in (INSERT, DELETE):
-        assert lab.client.refused(kind, cells[0]) == ["INVALID_ARGUMENT"]
-
-
-def test_direct_meter_colours_packets(lab: Lab) -> None:
-    build = lab.build
-    metered = build.entry("metered_table", {"src": 2}, build.action("metered"))
-    lab.client.insert(
-        build.entry("exact_table", {"dst": 1, "port": 1}, build.action("forward", port=2)), metered
-    )
-    direct = p4r.DirectMeterEntry(table_entry=metered.table_entry)
-    direct.table_entry.ClearField("action")
-    asked = p4r.Entity(direct_meter_entry=direct)
-    assert lab.client.read(asked) == [asked]
-    direct.config.CopyFrom(meter_config(1, 1, 1, 3))
-    configured = p4r.Entity(direct_meter_entry=direct)
-    lab.client.modify(configured)
-    assert lab.client.read(asked) == [configured]
-    marks = []
-    for _ in range(5):
-        lab.switch.send(1, probe(op=5))
-        marks.append(mark_of(lab.switch.receive()[1]))
-    assert marks[0] == 0
-    assert marks[-1] == 2
 
 
 @pytest.mark.bmv2_gap("registers are UNIMPLEMENTED")

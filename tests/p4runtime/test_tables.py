@@ -263,9 +263,9 @@ def test_direct_resources_that_do_not_exist_are_invalid(lab: Lab) -> None:
     counter = lab.build.entry("metered_table", {"src": 1}, lab.build.action("metered"))
     counter.table_entry.counter_data.packet_count = 1
     colours = lab.build.entry("metered_table", {"src": 1}, lab.build.action("metered"))
-    colours.table_entry.meter_counter_data.SetInParent()
+    colours.table_entry.meter_counter_data.red.packet_count = 1
     codes = lab.client.refused(INSERT, meter, counter, colours)
-    assert codes == ["INVALID_ARGUMENT", "INVALID_ARGUMENT", "UNIMPLEMENTED"]
+    assert codes == ["INVALID_ARGUMENT"] * 3
 
 
 def test_idle_timeout_only_where_supported(lab: Lab) -> None:
@@ -287,3 +287,27 @@ def test_idle_timeout_is_read_back_exactly(lab: Lab) -> None:
     for found in lab.client.read(asked):
         assert found.table_entry.HasField("time_since_last_hit")
         assert found.table_entry.time_since_last_hit.elapsed_ns >= 0
+
+
+@pytest.mark.bmv2_gap("direct resources of default entries are refused")
+def test_default_entry_has_direct_resources_of_its_own(lab: Lab) -> None:
+    default = lab.build.entry("exact_table", is_default_action=True)
+    direct = p4r.Entity(
+        direct_counter_entry=p4r.DirectCounterEntry(table_entry=default.table_entry)
+    )
+    direct.direct_counter_entry.data.packet_count = 77
+    first = exact(lab)
+    lab.client.insert(first)
+    lab.client.modify(direct)
+    asked = lab.build.entry("exact_table", counter_data=p4r.CounterData())
+    (found,) = lab.client.read(asked)
+    assert found.table_entry.counter_data.packet_count == 0
+    assert lab.client.read(direct) == [direct]
+    changed = lab.build.entry(
+        "exact_table", None, lab.build.action("forward", port=5), is_default_action=True
+    )
+    lab.client.modify(changed)  # leaves the counter alone
+    assert lab.client.read(direct) == [direct]
+    lab.client.modify(default)  # resets it with the entry
+    direct.direct_counter_entry.data.packet_count = 0
+    assert lab.client.read(direct) == [direct]

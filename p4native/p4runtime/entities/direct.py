@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from finsy.proto import p4r
 
 from p4native.p4runtime.bind import BoundTable
-from p4native.p4runtime.entities.meters import fill_meter_config, refuse_colours
+from p4native.p4runtime.entities.meters import NO_MARKS, check_marks, fill_marks, fill_meter_config
 from p4native.p4runtime.entities.table_read import TableQuery
 from p4native.p4runtime.entities.tables import (
     MODIFY,
@@ -19,6 +19,7 @@ from p4native.p4runtime.entities.tables import (
     entry_record,
     find_entry,
     find_table,
+    marks_value,
     meter_value,
     status_error,
 )
@@ -41,8 +42,12 @@ def modify_without_action(loaded: LoadedPipeline, message: p4r.TableEntry) -> Un
     if old.flags & Flag.CONST:
         if message.idle_timeout_ns or encode_note(message):
             raise permission_denied(f"table {table.info.name}: the entry is const")
-        return _set_direct(loaded, table, old, counter, meter, both=True)
-    changed = old._replace(note=encode_note(message), idle_ns=message.idle_timeout_ns, meter=meter)
+        marks = marks_value(message)
+        return _set_direct(loaded, table, old, counter=counter, meter=meter, marks=marks, both=True)
+    changed = old._replace(
+        note=encode_note(message), idle_ns=message.idle_timeout_ns, meter=meter,
+        marks=marks_value(message),
+    )  # fmt: skip
     if counter is not None:
         changed = changed._replace(packets=counter[0], bytes=counter[1])
     _write(loaded, entry_record(table, Op.MODIFY, changed), table)
@@ -60,20 +65,22 @@ def write_counter(loaded: LoadedPipeline, kind: int, message: p4r.DirectCounterE
         raise invalid_argument(f"table {table.info.name}: counter values may not be negative")
     if not message.HasField("data"):
         return lambda: None
-    return _set_direct(loaded, table, entry, (data.packet_count, data.byte_count), None)
+    return _set_direct(loaded, table, entry, counter=(data.packet_count, data.byte_count))
 
 
 def write_meter(loaded: LoadedPipeline, kind: int, message: p4r.DirectMeterEntry) -> Undo:
     """Configure an entry's direct meter; without a config it goes back to always green."""
     only_modify("direct meter", kind)
-    refuse_colours("direct meter", message)
     table, entry = _find(loaded, message.table_entry)
     if table.info.meter is None:
         raise invalid_argument(f"table {table.info.name} has no direct meter")
     wanted = p4r.TableEntry()
     if message.HasField("config"):
         wanted.meter_config.CopyFrom(message.config)
-    return _set_direct(loaded, table, entry, None, meter_value(loaded, table, wanted), both=True)
+    check_marks(f"table {table.info.name}", message.counter_data)
+    marks = NO_MARKS if message.HasField("counter_data") else None
+    meter = meter_value(loaded, table, wanted)
+    return _set_direct(loaded, table, entry, meter=meter, marks=marks, both=True)
 
 
 class DirectQuery:
@@ -85,8 +92,7 @@ class DirectQuery:
     ) -> None:  # fmt: skip
         """Check the request; NOT_FOUND if it names an entry that does not exist."""
         self._counters = isinstance(message, p4r.DirectCounterEntry)
-        if isinstance(message, p4r.DirectMeterEntry):
-            refuse_colours("direct meter", message)
+        self._marks = isinstance(message, p4r.DirectMeterEntry) and message.HasField("counter_data")
         asked = message.table_entry
         request = p4r.TableEntry(
             table_id=asked.table_id, match=asked.match, priority=asked.priority,
@@ -114,6 +120,8 @@ class DirectQuery:
                 self._query.fill_identity(table, entry, entity.direct_meter_entry.table_entry)
                 if entry.meter is not None:
                     fill_meter_config(entry.meter, entity.direct_meter_entry.config)
+                if self._marks and entry.marks is not None:
+                    fill_marks(entry.marks, entity.direct_meter_entry.counter_data)
             yield entity
 
     def _has(self, table: BoundTable) -> bool:
@@ -138,16 +146,19 @@ def _find(loaded: LoadedPipeline, message: p4r.TableEntry) -> tuple[BoundTable, 
 
 
 def _set_direct(
-    loaded: LoadedPipeline, table: BoundTable, entry: Entry,
-    counter: tuple[int, int] | None, meter: MeterConfig | None, *, both: bool = False,
+    loaded: LoadedPipeline, table: BoundTable, entry: Entry, *,
+    counter: tuple[int, int] | None = None, meter: MeterConfig | None = None,
+    marks: tuple[int, ...] | None = None, both: bool = False,
 ) -> Undo:  # fmt: skip
-    """Set the counter if given; set the meter if given, or reset it if `both`."""
+    """Set the counter and the marks if given; set the meter if given, or reset it if `both`."""
     state, index, handle = loaded.state, table.index, entry.handle
     metered = table.info.meter is not None and (both or meter is not None)
     if counter is not None:
         state.set_entry_counter(index, handle, *counter)
     if metered:
         state.set_entry_meter(index, handle, meter)
+    if marks is not None:
+        state.set_entry_marks(index, handle, marks)
 
     def undo() -> None:
         if counter is not None:
@@ -155,6 +166,8 @@ def _set_direct(
         if metered:
             old = None if entry.meter is None else MeterConfig(*entry.meter)
             state.set_entry_meter(index, handle, old)
+        if marks is not None and entry.marks is not None:
+            state.set_entry_marks(index, handle, entry.marks)
 
     return undo
 

@@ -8,10 +8,11 @@ from finsy.proto import p4i, p4r
 
 from p4native.p4runtime.entities.cells import cell_range, find_array
 from p4native.p4runtime.entities.undo import Undo, only_modify
-from p4native.p4runtime.errors import invalid_argument, unimplemented
+from p4native.p4runtime.errors import invalid_argument
 from p4native.p4runtime.pipeline import LoadedPipeline
 from p4native.switch.device import MeterConfig
 
+NO_MARKS = (0,) * 6
 _TWO_RATE = p4i.MeterSpec.TWO_RATE_THREE_COLOR
 
 
@@ -20,26 +21,33 @@ def parse_meter_config(what: str, kind: int, message: p4r.MeterConfig) -> MeterC
     values = (message.cir, message.cburst, message.pir, message.pburst, message.eburst)
     if min(values) < 0:
         raise invalid_argument(f"{what}: meter rates and bursts may not be negative")
-    if message.eburst:
-        if kind != p4i.MeterSpec.SINGLE_RATE_THREE_COLOR:
-            raise invalid_argument(f"{what}: eburst is only for single-rate three-colour meters")
-        raise unimplemented(f"{what}: the excess burst of single-rate meters")
+    if message.eburst and kind != p4i.MeterSpec.SINGLE_RATE_THREE_COLOR:
+        raise invalid_argument(f"{what}: eburst is only for single-rate three-colour meters")
     if kind != _TWO_RATE and (message.cir, message.cburst) != (message.pir, message.pburst):
         raise invalid_argument(f"{what}: a single-rate meter needs pir = cir and pburst = cburst")
     if message.cir > message.pir:
         raise invalid_argument(f"{what}: cir {message.cir} is above pir {message.pir}")
-    return MeterConfig(message.cir, message.cburst, message.pir, message.pburst)
+    return MeterConfig(message.cir, message.cburst, message.pir, message.pburst, message.eburst)
 
 
-def fill_meter_config(config: tuple[int, int, int, int], out: p4r.MeterConfig) -> None:
+def fill_meter_config(config: tuple[int, ...], out: p4r.MeterConfig) -> None:
     """Write a configuration into `out`."""
-    out.cir, out.cburst, out.pir, out.pburst = config
+    out.cir, out.cburst, out.pir, out.pburst, out.eburst = config
 
 
-def refuse_colours(what: str, message: p4r.MeterEntry | p4r.DirectMeterEntry) -> None:
-    """UNIMPLEMENTED if the message asks for counters per colour."""
-    if message.HasField("counter_data"):
-        raise unimplemented(f"{what}: meters have no counters per colour")
+def fill_marks(marks: tuple[int, ...], out: p4r.MeterCounterData) -> None:
+    """Write what a meter counted per colour into `out`."""
+    for colour, packets, octets in zip(
+        (out.green, out.yellow, out.red), marks[::2], marks[1::2], strict=True
+    ):
+        colour.packet_count, colour.byte_count = packets, octets
+
+
+def check_marks(what: str, message: p4r.MeterCounterData) -> None:
+    """INVALID_ARGUMENT unless the message clears the counters per colour: they cannot be set."""
+    for colour in (message.green, message.yellow, message.red):
+        if colour.packet_count or colour.byte_count:
+            raise invalid_argument(f"{what}: counters per colour can only be cleared, leave them 0")
 
 
 def write(loaded: LoadedPipeline, kind: int, message: p4r.MeterEntry) -> Undo:
@@ -47,18 +55,26 @@ def write(loaded: LoadedPipeline, kind: int, message: p4r.MeterEntry) -> Undo:
     only_modify("meter", kind)
     meter = find_array("meter", loaded.binding.meters, message.meter_id)
     what = f"meter {meter.info.name}"
-    refuse_colours(what, message)
+    check_marks(what, message.counter_data)
     cells = cell_range(what, message, meter.info.size)
     config = None
     if message.HasField("config"):
         config = parse_meter_config(what, meter.info.spec_type, message.config)
-    before = [loaded.state.meter_config(meter.index, index) for index in cells]
+    clear = message.HasField("counter_data")
+    state = loaded.state
+    before = [
+        (state.meter_config(meter.index, i), state.meter_marks(meter.index, i)) for i in cells
+    ]
     for index in cells:
-        loaded.state.set_meter(meter.index, index, config)
+        state.set_meter(meter.index, index, config)
+        if clear:
+            state.set_meter_marks(meter.index, index, NO_MARKS)
 
     def undo() -> None:
-        for index, old in zip(cells, before, strict=True):
-            loaded.state.set_meter(meter.index, index, old)
+        for index, (old, marks) in zip(cells, before, strict=True):
+            state.set_meter(meter.index, index, old)
+            if clear:
+                state.set_meter_marks(meter.index, index, marks)
 
     return undo
 
@@ -66,7 +82,6 @@ def write(loaded: LoadedPipeline, kind: int, message: p4r.MeterEntry) -> Undo:
 def read(loaded: LoadedPipeline, message: p4r.MeterEntry) -> Iterator[p4r.Entity]:
     """Yield the cells asked for; `config` is unset where a meter is always green."""
     meters = loaded.binding.meters
-    refuse_colours("meter", message)
     chosen = (
         [find_array("meter", meters, message.meter_id)] if message.meter_id else [*meters.values()]
     )
@@ -79,4 +94,6 @@ def read(loaded: LoadedPipeline, message: p4r.MeterEntry) -> Iterator[p4r.Entity
             config = loaded.state.meter_config(meter.index, index)
             if config is not None:
                 fill_meter_config(config, entry.config)
+            if message.HasField("counter_data"):
+                fill_marks(loaded.state.meter_marks(meter.index, index), entry.counter_data)
             yield entity

@@ -23,6 +23,7 @@ from p4native.p4runtime.entities.tables import (
     encode_match,
     encode_note,
     find_table,
+    marks_value,
     meter_value,
     status_error,
 )
@@ -142,6 +143,7 @@ class OneShotWriter:
             idle_ns=message.idle_timeout_ns,
             counter=None if op == Op.DELETE else counter_value(message),
             meter=None if op == Op.DELETE else meter_value(self._loaded, self._table, message),
+            marks=None if op == Op.DELETE else marks_value(message),
         )
         statuses, _handles = self._loaded.state.write(record, 1)
         if statuses[0] != Status.OK:

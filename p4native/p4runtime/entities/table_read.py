@@ -9,7 +9,7 @@ from finsy.proto import p4r
 from p4native.p4runtime.bind import BoundTable
 from p4native.p4runtime.entities.action import decode_action
 from p4native.p4runtime.entities.match import Match
-from p4native.p4runtime.entities.meters import fill_meter_config
+from p4native.p4runtime.entities.meters import fill_marks, fill_meter_config
 from p4native.p4runtime.entities.oneshot import decode_one_shot
 from p4native.p4runtime.entities.tables import find_table
 from p4native.p4runtime.errors import invalid_argument
@@ -104,7 +104,8 @@ class TableQuery:
             raise invalid_argument(f"table {name} does not support idle timeout")
         if request.HasField("counter_data") and table.info.counter is None:
             raise invalid_argument(f"table {name} has no direct counter")
-        if request.HasField("meter_config") and table.info.meter is None:
+        metered = request.HasField("meter_config") or request.HasField("meter_counter_data")
+        if metered and table.info.meter is None:
             raise invalid_argument(f"table {name} has no direct meter")
         if request.HasField("action"):
             action_id = request.action.action.action_id
@@ -143,6 +144,8 @@ class TableQuery:
             out.counter_data.byte_count = entry.bytes
         if request.HasField("meter_config") and entry.meter is not None:
             fill_meter_config(entry.meter, out.meter_config)
+        if request.HasField("meter_counter_data") and entry.marks is not None:
+            fill_marks(entry.marks, out.meter_counter_data)
         if request.HasField("time_since_last_hit") and table.info.idle_timeout:
             out.time_since_last_hit.elapsed_ns = entry.age_ns
 

@@ -9,14 +9,13 @@ from finsy.proto import p4i, p4r, rpc_code
 from p4native.p4runtime.bind import BoundTable
 from p4native.p4runtime.entities.action import encode_action
 from p4native.p4runtime.entities.match import Match
-from p4native.p4runtime.entities.meters import parse_meter_config
+from p4native.p4runtime.entities.meters import NO_MARKS, check_marks, parse_meter_config
 from p4native.p4runtime.errors import (
     P4RuntimeError,
     invalid_argument,
     not_found,
     permission_denied,
     resource_exhausted,
-    unimplemented,
 )
 from p4native.p4runtime.pipeline import LoadedPipeline
 from p4native.switch.device import MeterConfig
@@ -90,6 +89,7 @@ def encode_update(loaded: LoadedPipeline, kind: int, message: p4r.TableEntry) ->
         idle_ns=message.idle_timeout_ns,
         counter=counter_value(message),
         meter=meter_value(loaded, table, message),
+        marks=marks_value(message),
     )
 
 
@@ -185,19 +185,19 @@ def _encode_default(
         note=encode_note(message),
         counter=counter_value(message),
         meter=meter_value(loaded, table, message),
+        marks=marks_value(message),
     )
 
 
 def check_direct(table: BoundTable, message: p4r.TableEntry) -> None:
-    """Refuse direct resources that the table does not have, or a meter's counters."""
+    """Refuse direct resources that the table does not have."""
     name = table.info.name
     if message.HasField("counter_data") and table.info.counter is None:
         raise invalid_argument(f"table {name} has no direct counter")
     metered = message.HasField("meter_config") or message.HasField("meter_counter_data")
     if metered and table.info.meter is None:
         raise invalid_argument(f"table {name} has no direct meter")
-    if message.HasField("meter_counter_data"):
-        raise unimplemented(f"table {name}: meters have no counters per colour")
+    check_marks(f"table {name}", message.meter_counter_data)
 
 
 def check_idle(table: BoundTable, message: p4r.TableEntry) -> None:
@@ -250,6 +250,11 @@ def meter_value(
     return parse_meter_config(f"table {table.info.name}", kind, message.meter_config)
 
 
+def marks_value(message: p4r.TableEntry) -> tuple[int, ...] | None:
+    """Return what the direct meter's counters per colour become: zeros if set, else unchanged."""
+    return NO_MARKS if message.HasField("meter_counter_data") else None
+
+
 def entry_record(table: BoundTable, op: Op, entry: Entry) -> bytes:
     """Return the record that writes an entry as it was read, direct resources included."""
     keyed = op != Op.SET_DEFAULT
@@ -267,6 +272,7 @@ def entry_record(table: BoundTable, op: Op, entry: Entry) -> bytes:
         idle_ns=entry.idle_ns,
         counter=None if table.info.counter is None else (entry.packets, entry.bytes),
         meter=entry.meter,
+        marks=entry.marks,
     )
 
 

@@ -239,6 +239,21 @@ P4N_EXPORT bool p4n_meter_set(struct p4n_instance *inst, uint32_t meter, uint64_
 	return true;
 }
 
+/* P4N_MARK_WORDS words, read or written. False beyond the array. */
+P4N_EXPORT bool p4n_meter_marks(struct p4n_instance *inst, uint32_t meter, uint64_t index,
+				uint64_t *marks, bool write)
+{
+	struct p4n_meter *m = inst->meters[meter];
+
+	if (index >= m->size)
+		return false;
+	if (write)
+		p4n_meter_put_marks(&m->cells[index], marks);
+	else
+		p4n_meter_get_marks(&m->cells[index], marks);
+	return true;
+}
+
 /* Raw cells, cell_bytes each, between two batches of packets: no cell is seen half written. */
 P4N_EXPORT bool p4n_register_copy(struct p4n_instance *inst, uint32_t index, uint64_t start,
 				  uint64_t n, uint8_t *cells, bool write)

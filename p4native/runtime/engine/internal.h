@@ -188,6 +188,8 @@ struct p4n_table_writer {
 struct p4n_table *p4n_table_create(struct p4n_instance *inst, uint32_t index);
 void p4n_table_destroy(struct p4n_table *t);
 struct p4n_entry *p4n_entry_create(struct p4n_table *t);
+/* By handle, P4N_NONE for the default entry; NULL if there is none. */
+struct p4n_entry *p4n_table_entry(struct p4n_table *t, uint32_t handle);
 /* Frees an entry nobody can see any more, with all it owns. */
 void p4n_entry_free(void *table, void *entry);
 uint32_t p4n_identity_words(const struct p4n_table_writer *w);

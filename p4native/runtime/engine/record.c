@@ -6,7 +6,12 @@
 
 enum op { OP_INSERT = 1, OP_MODIFY, OP_DELETE, OP_SET_DEFAULT, OP_RESET_DEFAULT };
 
-enum { F_MEMBER = 1, F_GROUP = 2, F_CONST = 4, F_COUNTER = 8, F_METER = 16 };
+enum { F_MEMBER = 1, F_GROUP = 2, F_CONST = 4, F_COUNTER = 8, F_METER = 16, F_MARKS = 32 };
+
+enum {
+	METER_BYTES = sizeof(struct p4n_meter_config),
+	MARK_BYTES = P4N_MARK_WORDS * sizeof(uint64_t)
+};
 
 enum mode { MODE_CONTINUE, MODE_ROLLBACK, MODE_ATOMIC };
 
@@ -59,7 +64,8 @@ static bool well_formed(const struct p4n_table *t, const struct header *h)
 
 	if (h->op <= OP_DELETE)
 		need += (uint64_t)w->key_pad * (w->masked ? 2 : 1);
-	need += (h->flags & F_COUNTER ? 16 : 0) + (h->flags & F_METER ? 32 : 0);
+	need += (h->flags & F_COUNTER ? 16 : 0) + (h->flags & F_METER ? METER_BYTES : 0) +
+		(h->flags & F_MARKS ? MARK_BYTES : 0);
 	return h->size == need;
 }
 
@@ -112,6 +118,9 @@ static enum p4n_status fill(struct p4n_table *t, struct p4n_entry *e, const stru
 		memcpy(&config, at, sizeof(config));
 		p4n_meter_configure(e->meter, &config, p4n_device_now_us(w->inst->device));
 	}
+	at += h->flags & F_METER ? METER_BYTES : 0;
+	if (h->flags & F_MARKS && e->meter)
+		p4n_meter_put_marks(e->meter, (const uint64_t *)(const void *)at);
 	return e->flags ? p4n_profile_bind(w->profile, e) : P4N_OK;
 }
 
@@ -147,12 +156,33 @@ static void done(struct batch *b, struct p4n_table *t, struct p4n_entry *from,
 		discard(t, from);
 }
 
-static void keep_counters(struct p4n_entry *to, const struct p4n_entry *from)
+/* What the operation does not set goes on from where the entry's former self is. */
+static void keep_counters(struct p4n_entry *to, struct p4n_entry *from, uint32_t set)
 {
-	struct p4n_entry *f = (struct p4n_entry *)(uintptr_t)from;
+	if (!(set & F_COUNTER)) {
+		atomic_store_explicit(&to->packets, atomic_load(&from->packets),
+				      memory_order_relaxed);
+		atomic_store_explicit(&to->bytes, atomic_load(&from->bytes), memory_order_relaxed);
+	}
+	if (!(set & F_MARKS) && to->meter && from->meter) {
+		uint64_t marks[P4N_MARK_WORDS];
 
-	atomic_store_explicit(&to->packets, atomic_load(&f->packets), memory_order_relaxed);
-	atomic_store_explicit(&to->bytes, atomic_load(&f->bytes), memory_order_relaxed);
+		p4n_meter_get_marks(from->meter, marks);
+		p4n_meter_put_marks(to->meter, marks);
+	}
+}
+
+/* Direct resources of the program's own default as they were in the beginning. */
+static void forget(struct p4n_entry *e)
+{
+	static const uint64_t none[P4N_MARK_WORDS];
+
+	atomic_store_explicit(&e->packets, 0, memory_order_relaxed);
+	atomic_store_explicit(&e->bytes, 0, memory_order_relaxed);
+	if (e->meter) {
+		p4n_meter_configure(e->meter, NULL, 0);
+		p4n_meter_put_marks(e->meter, none);
+	}
 }
 
 static enum p4n_status insert_or_modify(struct batch *b, struct p4n_table *t,
@@ -171,8 +201,8 @@ static enum p4n_status insert_or_modify(struct batch *b, struct p4n_table *t,
 	s = fill(t, e, h, rest);
 	if (s != P4N_OK)
 		return s;
-	if (old && !(h->flags & F_COUNTER))
-		keep_counters(e, old);
+	if (old)
+		keep_counters(e, old, h->flags);
 	s = old ? p4n_table_replace(t, old, e) : p4n_table_insert(t, e);
 	if (s != P4N_OK) {
 		unbind(t, e);
@@ -230,6 +260,10 @@ static enum p4n_status default_op(struct batch *b, struct p4n_table *t, const st
 			p4n_entry_free(t, e);
 			return s;
 		}
+		e->handle = P4N_NONE;
+		keep_counters(e, atomic_load(&t->fallback), h->flags);
+	} else {
+		forget(e);
 	}
 	old = atomic_exchange(&t->fallback, e);
 	if (old != e)
@@ -416,7 +450,7 @@ static uint32_t packed_size(const struct p4n_table *t, const struct p4n_entry *e
 
 	return (uint32_t)sizeof(struct header) + w->key_pad * (w->masked ? 2 : 1) +
 	       p4n_pad8(data_bytes(t, e)) + p4n_pad8(note) + (t->counted ? 16 : 0) +
-	       (e->meter ? 32 : 0);
+	       (e->meter ? METER_BYTES + MARK_BYTES : 0);
 }
 
 static uint8_t *pack(struct p4n_table *t, struct p4n_entry *e, uint8_t *at, uint32_t now_ms)
@@ -425,10 +459,11 @@ static uint8_t *pack(struct p4n_table *t, struct p4n_entry *e, uint8_t *at, uint
 	struct p4n_meter_config config;
 	bool metered = e->meter && p4n_meter_read(e->meter, &config);
 	struct header h = {
-		.size = packed_size(t, e) - (e->meter && !metered ? 32 : 0),
+		.size = packed_size(t, e) - (e->meter && !metered ? METER_BYTES : 0),
 		.table = (uint16_t)w->index,
 		.action = e->action,
-		.flags = e->flags | (t->counted ? F_COUNTER : 0) | (metered ? F_METER : 0),
+		.flags = e->flags | (t->counted ? F_COUNTER : 0) | (metered ? F_METER : 0) |
+			 (e->meter ? F_MARKS : 0),
 		.priority = e->priority,
 		.prefix_len = e->prefix_len,
 		.idle_ns = e->note ? e->note->idle_ns : 0,
@@ -448,6 +483,12 @@ static uint8_t *pack(struct p4n_table *t, struct p4n_entry *e, uint8_t *at, uint
 		at = put(at, counts, sizeof(counts));
 	if (metered)
 		at = put(at, &config, sizeof(config));
+	if (e->meter) {
+		uint64_t marks[P4N_MARK_WORDS];
+
+		p4n_meter_get_marks(e->meter, marks);
+		at = put(at, marks, sizeof(marks));
+	}
 	return at;
 }
 
@@ -493,7 +534,7 @@ P4N_EXPORT size_t p4n_read_one(struct p4n_instance *inst, const uint8_t *record,
 		e = atomic_load(&t->fallback);
 		e = e->action == P4N_NONE ? NULL : e;
 	} else if (h->handle != UINT64_MAX) {
-		e = h->handle < t->writer->handles ? t->writer->by_handle[h->handle] : NULL;
+		e = p4n_table_entry(t, (uint32_t)h->handle);
 	} else if ((like = p4n_entry_create(t))) {
 		take_identity(t, like, h, (const uint8_t *)(h + 1));
 		e = t->desc->key_bytes && p4n_entry_normalise(t, like) ? p4n_table_find(t, like)
@@ -509,88 +550,4 @@ P4N_EXPORT size_t p4n_read_one(struct p4n_instance *inst, const uint8_t *record,
 P4N_EXPORT uint32_t p4n_entry_count(struct p4n_instance *inst, uint32_t table)
 {
 	return inst->tables[table]->writer->count;
-}
-
-/* --- statistics of one entry ------------------------------------------------------------------- */
-
-static struct p4n_entry *by_handle(struct p4n_instance *inst, uint32_t table, uint32_t handle)
-{
-	struct p4n_table_writer *w = inst->tables[table]->writer;
-
-	return handle < w->handles ? w->by_handle[handle] : NULL;
-}
-
-P4N_EXPORT int p4n_entry_set_counter(struct p4n_instance *inst, uint32_t table, uint32_t handle,
-				     uint64_t packets, uint64_t bytes)
-{
-	struct p4n_entry *e;
-
-	pthread_mutex_lock(&inst->lock);
-	e = by_handle(inst, table, handle);
-	if (e) {
-		atomic_store_explicit(&e->packets, packets, memory_order_relaxed);
-		atomic_store_explicit(&e->bytes, bytes, memory_order_relaxed);
-	}
-	pthread_mutex_unlock(&inst->lock);
-	return e ? P4N_OK : P4N_MISSING;
-}
-
-/* config NULL: always green. */
-P4N_EXPORT int p4n_entry_set_meter(struct p4n_instance *inst, uint32_t table, uint32_t handle,
-				   const struct p4n_meter_config *config)
-{
-	struct p4n_entry *e;
-
-	pthread_mutex_lock(&inst->lock);
-	e = by_handle(inst, table, handle);
-	if (e && e->meter) {
-		p4n_domain_pause(inst->domain);
-		p4n_meter_configure(e->meter, config, p4n_device_now_us(inst->device));
-		p4n_domain_resume(inst->domain);
-	}
-	pthread_mutex_unlock(&inst->lock);
-	return e && e->meter ? P4N_OK : P4N_MISSING;
-}
-
-/* --- idle entries ------------------------------------------------------------------------------ */
-
-struct idle {
-	uint32_t table;
-	uint32_t handle;
-};
-
-static bool is_idle(struct p4n_entry *e, uint32_t now_ms)
-{
-	uint32_t hit = atomic_load_explicit(&e->last_hit, memory_order_relaxed);
-	uint32_t since = (int32_t)(hit - e->noticed) > 0 ? hit : e->noticed;
-
-	return e->idle_ms && now_ms - since >= e->idle_ms;
-}
-
-/* Looks at up to `budget` entries of tables with idle timeouts, going on where it stopped. Fills at
- * most cap results; each is reported again after another idle time without a hit. */
-P4N_EXPORT uint32_t p4n_sweep_idle(struct p4n_instance *inst, struct idle *out, uint32_t cap,
-				   uint32_t budget)
-{
-	uint32_t now_ms = p4n_device_now_ms(inst->device), n = 0;
-
-	pthread_mutex_lock(&inst->lock);
-	for (uint32_t i = 0; i < inst->pipeline->n_tables; i++) {
-		struct p4n_table *t = inst->tables[i];
-		struct p4n_table_writer *w = t->writer;
-		uint32_t looks = w->handles < budget ? w->handles : budget;
-
-		for (uint32_t j = 0; t->timed && w->timed && j < looks && n < cap; j++) {
-			struct p4n_entry *e;
-
-			w->sweep = w->sweep + 1 < w->handles ? w->sweep + 1 : 0;
-			e = w->by_handle[w->sweep];
-			if (!e || !is_idle(e, now_ms))
-				continue;
-			e->noticed = now_ms;
-			out[n++] = (struct idle){i, e->handle};
-		}
-	}
-	pthread_mutex_unlock(&inst->lock);
-	return n;
 }

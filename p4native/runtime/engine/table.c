@@ -256,6 +256,7 @@ static bool set_program_default(struct p4n_table *t)
 		return false;
 	e->action = d->default_action;
 	e->flags = P4N_ENTRY_CONST;
+	e->handle = P4N_NONE;
 	if (d->default_data_bytes)
 		memcpy(e->data, d->default_data, d->default_data_bytes);
 	t->writer->program_default = e;

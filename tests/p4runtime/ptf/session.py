@@ -6,14 +6,13 @@ import threading
 from contextlib import contextmanager
 
 import grpc
+import ptf
 import ptf.testutils as tu
 from google.protobuf import text_format
 from google.rpc import code_pb2, status_pb2
 from p4.config.v1 import p4info_pb2
 from p4.v1 import p4runtime_pb2, p4runtime_pb2_grpc
 from ptf.base_tests import BaseTest
-
-import ptf
 
 TIMEOUT_S = 10
 INSERT, MODIFY, DELETE = 1, 2, 3
@@ -94,7 +93,7 @@ class SwitchTest(BaseTest):
         entity = p4runtime_pb2.Entity()
         entry = entity.table_entry
         entry.table_id, entry.priority = info.preamble.id, priority
-        for field, value in zip(info.match_fields, matches):
+        for field, value in zip(info.match_fields, matches, strict=False):
             if value is None:
                 continue
             match = entry.match.add(field_id=field.id)
@@ -105,7 +104,7 @@ class SwitchTest(BaseTest):
         if action is not None:
             chosen = self.object("actions", action)
             entry.action.action.action_id = chosen.preamble.id
-            for param, value in zip(chosen.params, params):
+            for param, value in zip(chosen.params, params, strict=True):
                 entry.action.action.params.add(param_id=param.id, value=octets(value))
         return entity
 

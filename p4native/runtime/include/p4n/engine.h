@@ -74,8 +74,7 @@ static inline uint32_t p4n_entry_meter(struct p4n_thread *th, struct p4n_table *
 	if (!e->meter || t->desc->direct_meter == P4N_NONE)
 		return P4N_GREEN;
 	m = th->meters[t->desc->direct_meter];
-	return p4n_meter_cell_execute(e->meter, m->rates, th->now_us, m->bytes ? bytes : 1,
-				      th->shared);
+	return p4n_meter_cell_execute(m, e->meter, th->now_us, bytes, th->shared);
 }
 
 /* Indices beyond the array are ignored. */
@@ -94,8 +93,7 @@ static inline uint32_t p4n_meter_execute(struct p4n_thread *th, struct p4n_meter
 {
 	if (index >= m->size)
 		return P4N_GREEN;
-	return p4n_meter_cell_execute(&m->cells[index], m->rates, th->now_us, m->bytes ? bytes : 1,
-				      th->shared);
+	return p4n_meter_cell_execute(m, &m->cells[index], th->now_us, bytes, th->shared);
 }
 
 /* Around the register accesses of one action, as BMv2 locks them; free with one packet thread. */

@@ -28,7 +28,7 @@ struct p4n_entry_note;
 struct p4n_entry {
 	struct p4n_entry_note *note;      /* controller metadata, NULL without */
 	struct p4n_meter_cell *meter;     /* direct meter, NULL without */
-	uint32_t handle;                  /* lowest free number when it was inserted, as in BMv2 */
+	uint32_t handle;                  /* lowest free number when inserted, as in BMv2; default: P4N_NONE */
 	uint32_t noticed;                 /* when its idleness was last reported, in ms */
 	int32_t priority;                 /* larger wins; 0 in exact and lpm tables */
 	uint32_t prefix_len;              /* lpm tables: bits of the lpm field */
