@@ -6,6 +6,7 @@ writes before it is live, which is how VERIFY_AND_SAVE and COMMIT work.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +30,8 @@ class LoadedPipeline:
     """A config, its coders and the engine's state for it.
 
     Besides what the engine holds, it keeps what P4Runtime alone knows: digests, groups and clone
-    sessions as written, and which action profiles are programmed by one-shots.
+    sessions as written, which action profiles are programmed by one-shots, and how much of each
+    selector's size its groups take.
     """
 
     def __init__(self, config: p4r.ForwardingPipelineConfig, state: Pipeline) -> None:
@@ -55,10 +57,15 @@ class LoadedPipeline:
         self.members: dict[tuple[int, int], tuple[int, bytes]] = {}
         self.groups: dict[tuple[int, int], p4r.ActionProfileGroup] = {}
         self.one_shots: dict[int, OneShots] = {}
+        self.selector_sizes: Counter[int] = Counter()
 
 
 class OneShots:
-    """Ids for the members and groups that one-shot entries of a profile need."""
+    """Ids for the members and groups that one-shot entries of a profile need.
+
+    They are above all that clients choose in practice; the engine does not count them against the
+    profile's size, for a MODIFY makes the new group before it drops the old one.
+    """
 
     _FIRST = 0x8000_0000
 
@@ -66,6 +73,7 @@ class OneShots:
         """Start without any."""
         self.entries = 0
         self.members_of: dict[int, list[int]] = {}
+        self.sizes: dict[int, int] = {}
         self._free: list[int] = []
         self._next = self._FIRST
 
@@ -84,6 +92,7 @@ class OneShots:
         """Return an independent copy."""
         twin = OneShots()
         twin.entries, twin.members_of = self.entries, dict(self.members_of)
+        twin.sizes = dict(self.sizes)
         twin._free, twin._next = self._free.copy(), self._next
         return twin
 

@@ -113,6 +113,7 @@ def _copy_profiles(old: LoadedPipeline, new: LoadedPipeline) -> None:
             new.state.insert_group(other.index, number, group, max_size)
         if profile.info.id in old.one_shots:
             new.one_shots[profile.info.id] = old.one_shots[profile.info.id].copy()
+        new.selector_sizes[profile.info.id] = old.selector_sizes[profile.info.id]
     new.groups.update(old.groups)
 
 

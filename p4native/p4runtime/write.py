@@ -249,11 +249,11 @@ def _write_one(context: WriteContext, update: p4r.Update) -> Undo:
 
 def _write_table(context: WriteContext, kind: int, entry: p4r.TableEntry) -> Undo:
     loaded = context.loaded
+    if kind == tables.MODIFY and not entry.HasField("action") and not entry.is_default_action:
+        return direct.modify_without_action(loaded, entry)
     if oneshot.is_one_shot(loaded, kind, entry):
         writer = oneshot.OneShotWriter(loaded, context.device, context.cpu_port, entry.table_id)
         return writer.write(kind, entry)
-    if kind == tables.MODIFY and not entry.HasField("action") and not entry.is_default_action:
-        return direct.modify_without_action(loaded, entry)
     record = tables.encode_update(loaded, kind, entry)
     undo = _undo_table(context, kind, entry)
     statuses, _handles = loaded.state.write(record, 1)

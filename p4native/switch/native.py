@@ -26,7 +26,7 @@ class MeterConfigC(c.Structure):
 class ReplicaC(c.Structure):
     """struct p4n_replica."""
 
-    _fields_ = [("port", c.c_uint32), ("rid", c.c_uint16)]
+    _fields_ = [("port", c.c_uint32), ("rid", c.c_uint16), ("backup", c.c_uint16)]
 
 
 class GroupMemberC(c.Structure):

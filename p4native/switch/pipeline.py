@@ -54,13 +54,21 @@ def _meter_c(config: MeterConfig | None) -> Any:
     return None if config is None else c.byref(native.MeterConfigC(*config))
 
 
-def _replicas_c(replicas: Sequence[Replica]) -> Any:
-    """Copies in BMv2's order: a node per instance as first named, its ports ascending."""
-    nodes: dict[int, list[int]] = {}
+def _replicas_c(replicas: Sequence[Replica]) -> tuple[Any, int]:
+    """Copies in BMv2's order: a node per instance as first named, its ports ascending.
+
+    Each copy is followed by its backups.
+    """
+    nodes: dict[int, list[Replica]] = {}
     for replica in replicas:
-        nodes.setdefault(replica.instance, []).append(replica.port)
-    ordered = [(port, rid) for rid, ports in nodes.items() for port in sorted(ports)]
-    return (native.ReplicaC * max(1, len(ordered)))(*(native.ReplicaC(*pair) for pair in ordered))
+        nodes.setdefault(replica.instance, []).append(replica)
+    flat = [
+        native.ReplicaC(each.port, each.instance, each is not first)
+        for node in nodes.values()
+        for first in sorted(node, key=lambda replica: replica.port)
+        for each in (first, *first.backups)
+    ]
+    return (native.ReplicaC * max(1, len(flat)))(*flat), len(flat)
 
 
 class Pipeline:
@@ -403,8 +411,9 @@ class Pipeline:
 
     def set_multicast_group(self, group: int, replicas: Sequence[Replica] | None) -> None:
         """Create, replace or (None) delete a multicast group, at once for packets."""
-        count = _NONE if replicas is None else len(replicas)
-        code = self._c.p4n_group_store(self.handle, group, _replicas_c(replicas or ()), count)
+        array, count = _replicas_c(replicas or ())
+        count = _NONE if replicas is None else count
+        code = self._c.p4n_group_store(self.handle, group, array, count)
         self._check(code, f"multicast group {group} (1 to 65535)")
         if replicas is None:
             self._groups.pop(group, None)
@@ -424,8 +433,9 @@ class Pipeline:
         if config is None:
             code = self._c.p4n_session_store(self.handle, session, None, 0, 0, 0)
         else:
+            array, count = _replicas_c(config.replicas)
             code = self._c.p4n_session_store(
-                self.handle, session, _replicas_c(config.replicas), len(config.replicas),
+                self.handle, session, array, count,
                 config.class_of_service, config.packet_length,
             )  # fmt: skip
         self._check(code, f"clone session {session} (0 to 65535)")

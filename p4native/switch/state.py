@@ -16,10 +16,14 @@ class SwitchError(Exception):
 
 
 class Replica(NamedTuple):
-    """One copy of a multicast group or clone session."""
+    """One copy of a multicast group or clone session.
+
+    While its port is down the first of its backups whose port is up stands in for it.
+    """
 
     port: int
     instance: int
+    backups: tuple[Replica, ...] = ()
 
 
 class CloneSession(NamedTuple):

@@ -44,8 +44,10 @@ def modify_without_action(loaded: LoadedPipeline, message: p4r.TableEntry) -> Un
             raise permission_denied(f"table {table.info.name}: the entry is const")
         marks = marks_value(message)
         return _set_direct(loaded, table, old, counter=counter, meter=meter, marks=marks, both=True)
+    kept = p4r.TableEntry.FromString(old.note)  # a one-shot stays in its note
     changed = old._replace(
-        note=encode_note(message), idle_ns=message.idle_timeout_ns, meter=meter,
+        note=encode_note(message, kept.action if kept.HasField("action") else None),
+        idle_ns=message.idle_timeout_ns, meter=meter,
         marks=marks_value(message),
     )  # fmt: skip
     if counter is not None:

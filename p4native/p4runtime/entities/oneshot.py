@@ -12,13 +12,19 @@ from p4native.p4runtime.bind import BoundProfile, BoundTable
 from p4native.p4runtime.codec import canonical
 from p4native.p4runtime.entities.action import encode_action
 from p4native.p4runtime.entities.match import Match
-from p4native.p4runtime.entities.profiles import check_weight, switch_failure, watch_port
+from p4native.p4runtime.entities.meters import fill_meter_config
+from p4native.p4runtime.entities.profiles import (
+    check_room,
+    check_weight,
+    group_size,
+    switch_failure,
+    watch_port,
+)
 from p4native.p4runtime.entities.tables import (
     DELETE,
     INSERT,
     check_direct,
     check_idle,
-    checked_note,
     counter_value,
     encode_match,
     encode_note,
@@ -28,7 +34,7 @@ from p4native.p4runtime.entities.tables import (
     status_error,
 )
 from p4native.p4runtime.entities.undo import Undo, known_type
-from p4native.p4runtime.errors import invalid_argument, permission_denied, unimplemented
+from p4native.p4runtime.errors import P4RuntimeError, invalid_argument, permission_denied
 from p4native.p4runtime.pipeline import LoadedPipeline, OneShots
 from p4native.switch.device import Device, GroupMember, SwitchError
 from p4native.switch.records import Entry, Flag, Op, Status, pack_op
@@ -89,7 +95,11 @@ class OneShotWriter:
             )
         check_direct(self._table, message)
         check_idle(self._table, message)
-        group = self._make_group(message.action.action_profile_action_set)
+        if (kind == INSERT) != (old is None):
+            status = Status.EXISTS if kind == INSERT else Status.MISSING
+            raise status_error(self._table, kind, status)
+        taken = 0 if old is None else self._ids.sizes[old.action]
+        group = self._make_group(message.action.action_profile_action_set, taken)
         try:
             op = Op.INSERT if kind == INSERT else Op.MODIFY
             self._apply(op, kind, match, message, group)
@@ -111,13 +121,24 @@ class OneShotWriter:
                 self._drop_group(now.action)
                 self._ids.entries -= 1
             if old is not None:
-                before = p4r.TableEntry.FromString(old.note)
-                before.idle_timeout_ns, before.priority = old.idle_ns, message.priority
+                before = self._as_it_was(old, message.priority)
                 group = self._make_group(before.action.action_profile_action_set)
                 self._apply(Op.INSERT, INSERT, match, before, group)
                 self._ids.entries += 1
 
         return undo
+
+    def _as_it_was(self, old: Entry, priority: int) -> p4r.TableEntry:
+        before: p4r.TableEntry = p4r.TableEntry.FromString(old.note)
+        before.idle_timeout_ns, before.priority = old.idle_ns, priority
+        if self._table.info.counter is not None:
+            before.counter_data.packet_count, before.counter_data.byte_count = (
+                old.packets,
+                old.bytes,
+            )
+        if old.meter is not None:
+            fill_meter_config(old.meter, before.meter_config)
+        return before
 
     def _now(self, match: Match, message: p4r.TableEntry) -> Entry | None:
         return self._loaded.state.find(self._table.index, *match, message.priority)
@@ -125,11 +146,7 @@ class OneShotWriter:
     def _apply(
         self, op: Op, kind: int, match: Match, message: p4r.TableEntry, group: int = 0,
     ) -> None:  # fmt: skip
-        note = encode_note(message)
-        if op != Op.DELETE:
-            kept = p4r.TableEntry.FromString(note)
-            kept.action.CopyFrom(message.action)
-            note = checked_note(bytes(kept.SerializeToString()))
+        note = encode_note(message, message.action)
         record = pack_op(
             op,
             self._table.index,
@@ -149,9 +166,14 @@ class OneShotWriter:
         if statuses[0] != Status.OK:
             raise status_error(self._table, kind, statuses[0])
 
-    def _make_group(self, actions: _Set) -> int:
-        """Create members and group for an action set; return the group's id."""
+    def _make_group(self, actions: _Set, taken: int = 0) -> int:
+        """Create members and group for an action set; return the group's id.
+
+        `taken` is the size of the group that it is to replace.
+        """
         members = self._plan(actions)
+        size = group_size(self._profile, (member for member, _, _ in members))
+        self._check_room(members, size - taken)
         state, index = self._loaded.state, self._profile.index
         made: list[GroupMember] = []
         group = self._ids.take()
@@ -163,48 +185,66 @@ class OneShotWriter:
         except SwitchError as error:
             for member in made:
                 state.delete_member(index, member.member)
-            for number in (group, *(member.member for member, _, _ in members)):
-                self._ids.give(number)
+            self._give_back(members)
+            self._ids.give(group)
             raise switch_failure(f"table {self._table.info.name}: one-shot", error) from None
         self._ids.members_of[group] = [member.member for member in made]
+        self._ids.sizes[group] = size
+        self._loaded.selector_sizes[self._profile.info.id] += size
         return group
+
+    def _check_room(self, members: list[tuple[GroupMember, int, bytes]], growth: int) -> None:
+        try:
+            check_room(self._loaded, self._profile, f"table {self._table.info.name}", growth)
+        except P4RuntimeError:
+            self._give_back(members)
+            raise
+
+    def _give_back(self, members: list[tuple[GroupMember, int, bytes]]) -> None:
+        for member, _, _ in members:
+            self._ids.give(member.member)
 
     def _plan(self, actions: _Set) -> list[tuple[GroupMember, int, bytes]]:
         """Check an action set; return its members with JSON action ids and data."""
-        self._check_modes(actions)
+        members = self._counts_members(actions)
         parsed = []
         for item in actions.action_profile_actions:
             what = f"table {self._table.info.name}: one-shot"
-            weight = check_weight(self._profile, what, item.weight)
+            weight = check_weight(self._profile, what, item.weight, members=members)
             port = watch_port(self._device, self._cpu_port, what, item)
             action, data = encode_action(what, self._profile.actions, item.action)
             parsed.append((weight, port, action.json_id, data))
-        self._check_size(len(parsed), sum(weight for weight, _, _, _ in parsed))
+        self._check_size(len(parsed) if members else sum(parts[0] for parts in parsed))
         return [
             (GroupMember(self._ids.take(), weight, port), json_id, data)
             for weight, port, json_id, data in parsed
         ]
 
-    def _check_modes(self, actions: _Set) -> None:
-        own = _Set.SUM_OF_MEMBERS if self._profile.info.sum_of_members else _Set.SUM_OF_WEIGHTS
-        if actions.size_semantics not in (0, own):
-            raise unimplemented("one-shot: size semantics other than the action selector's")
+    def _counts_members(self, actions: _Set) -> bool:
+        """Whether the set's size is its number of members, not the sum of their weights."""
+        name = self._table.info.name
         if actions.action_selection_mode not in (0, _Set.HASH):
-            raise unimplemented("one-shot: action selection modes other than HASH")
-
-    def _check_size(self, members: int, weights: int) -> None:
-        info = self._profile.info
-        size = members if info.sum_of_members else weights
-        if info.max_group_size and size > info.max_group_size:
+            raise invalid_argument(f"table {name}: one-shot: the switch selects by HASH alone")
+        if actions.size_semantics not in _Set.SizeSemantics.values():
             raise invalid_argument(
-                f"table {self._table.info.name}: one-shot of size {size}, "
-                f"expected at most {info.max_group_size}"
+                f"table {name}: one-shot: size semantics {actions.size_semantics} are not known"
+            )
+        if actions.size_semantics == 0:
+            return self._profile.info.sum_of_members
+        return bool(actions.size_semantics == _Set.SUM_OF_MEMBERS)
+
+    def _check_size(self, size: int) -> None:
+        limit = self._profile.info.max_group_size
+        if limit and size > limit:
+            raise invalid_argument(
+                f"table {self._table.info.name}: one-shot of size {size}, expected at most {limit}"
             )
 
     def _drop_group(self, group: int) -> None:
         state, index = self._loaded.state, self._profile.index
         state.delete_group(index, group)
         self._ids.give(group)
+        self._loaded.selector_sizes[self._profile.info.id] -= self._ids.sizes.pop(group)
         for member in self._ids.members_of.pop(group):
             state.delete_member(index, member)
             self._ids.give(member)
@@ -215,3 +255,5 @@ def decode_one_shot(action: p4r.TableAction) -> None:
     for item in action.action_profile_action_set.action_profile_actions:
         for param in item.action.params:
             param.value = canonical(param.value)
+        if item.watch_port:
+            item.watch_port = canonical(item.watch_port)

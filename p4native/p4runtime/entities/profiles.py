@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from finsy.proto import p4r
 
 from p4native.p4runtime.bind import BoundProfile
-from p4native.p4runtime.codec import decode_port
+from p4native.p4runtime.codec import canonical, decode_port
 from p4native.p4runtime.entities.action import decode_action, encode_action
 from p4native.p4runtime.entities.cells import find_array
 from p4native.p4runtime.entities.undo import Undo, known_type
@@ -79,12 +79,19 @@ def write_group(
         _check_max_size(profile, what, message.max_size)
     if kind == MODIFY and old is not None and old.max_size != message.max_size:
         raise invalid_argument(f"{what}: max_size may not change from {old.max_size}")
+    growth = group_size(profile, members) - group_size(profile, before)
+    check_room(loaded, profile, what, growth)
     try:
         _set_group(loaded, profile, kind, message, members)
     except SwitchError as error:
         raise switch_failure(what, error) from None
-    back = _OPPOSITE[kind]
-    return lambda: _set_group(loaded, profile, back, message if old is None else old, before)
+    loaded.selector_sizes[profile.info.id] += growth
+
+    def undo() -> None:
+        _set_group(loaded, profile, _OPPOSITE[kind], message if old is None else old, before)
+        loaded.selector_sizes[profile.info.id] -= growth
+
+    return undo
 
 
 def read_groups(loaded: LoadedPipeline, message: p4r.ActionProfileGroup) -> Iterator[p4r.Entity]:
@@ -114,8 +121,11 @@ def watch_port(
     return port
 
 
-def check_weight(profile: BoundProfile, what: str, weight: int) -> int:
-    """Return the weight the engine needs; INVALID_ARGUMENT if it breaks the profile's rules."""
+def check_weight(profile: BoundProfile, what: str, weight: int, *, members: bool) -> int:
+    """Return the weight the engine needs; INVALID_ARGUMENT if it breaks the profile's rules.
+
+    `members`: the group's size is its number of members, not the sum of their weights.
+    """
     info = profile.info
     if info.weights_disallowed:
         if weight:
@@ -123,9 +133,26 @@ def check_weight(profile: BoundProfile, what: str, weight: int) -> int:
         return 1
     if weight <= 0:
         raise invalid_argument(f"{what}: weight {weight}, expected 1 or more")
-    if info.sum_of_members and 0 < info.max_member_weight < weight:
+    if members and 0 < info.max_member_weight < weight:
         raise invalid_argument(f"{what}: weight {weight} is above {info.max_member_weight}")
     return weight
+
+
+def group_size(profile: BoundProfile, members: Iterable[GroupMember]) -> int:
+    """Return how much of its selector's size a group takes (`selector_size_semantics`)."""
+    if profile.info.sum_of_members:
+        return sum(1 for _ in members)
+    return sum(member.weight for member in members)
+
+
+def check_room(loaded: LoadedPipeline, profile: BoundProfile, what: str, growth: int) -> None:
+    """RESOURCE_EXHAUSTED if all groups of the selector together would exceed its size."""
+    size = loaded.selector_sizes[profile.info.id] + growth
+    if growth > 0 and 0 < profile.info.size < size:
+        raise resource_exhausted(
+            f"{what}: all groups together would take {size}, the selector's size is "
+            f"{profile.info.size}"
+        )
 
 
 def switch_failure(what: str, error: SwitchError) -> P4RuntimeError:
@@ -198,11 +225,10 @@ def _members(
         where = f"{what}: member {member.member_id}"
         if member.member_id in members:
             raise invalid_argument(f"{where} is given twice; use its weight")
-        weight = check_weight(profile, where, member.weight)
+        weight = check_weight(profile, where, member.weight, members=profile.info.sum_of_members)
         port = watch_port(device, cpu_port, where, member)
         members[member.member_id] = GroupMember(member.member_id, weight, port)
-    weights = sum(member.weight for member in members.values())
-    size = len(members) if profile.info.sum_of_members else weights
+    size = group_size(profile, members.values())
     limit = message.max_size or profile.info.max_group_size
     if limit and size > limit:
         raise resource_exhausted(f"{what}: size {size} is above its max_size {limit}")
@@ -220,9 +246,12 @@ def _set_group(
         del loaded.groups[name]
         return
     change = loaded.state.insert_group if kind == INSERT else loaded.state.modify_group
-    change(profile.index, number, members, message.max_size)
+    change(profile.index, number, members)
     stored = p4r.ActionProfileGroup()
     stored.CopyFrom(message)
+    for member in stored.members:
+        if member.watch_port:
+            member.watch_port = canonical(member.watch_port)
     loaded.groups[name] = stored
 
 

@@ -1,6 +1,6 @@
 """Multicast groups and clone sessions (spec, "PacketReplicationEngineEntry").
 
-The messages are kept as written, so that a read returns them; the engine gets the data plane's
+The messages are kept, so that a read returns them as written; the engine gets the data plane's
 view. Ids and instances are as wide as simple_switch's: 16 bits.
 """
 
@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from finsy.proto import p4r
 
-from p4native.p4runtime.codec import decode_port
+from p4native.p4runtime.codec import canonical, decode_port
 from p4native.p4runtime.entities.undo import Undo, known_type
-from p4native.p4runtime.errors import already_exists, invalid_argument, not_found, unimplemented
+from p4native.p4runtime.errors import already_exists, invalid_argument, not_found
 from p4native.p4runtime.pipeline import LoadedPipeline
 from p4native.switch.device import CloneSession, Replica
 
@@ -115,27 +115,54 @@ def _check(
 def _replicas(
     what: str, cpu_port: int | None, messages: Iterable[p4r.Replica]
 ) -> tuple[Replica, ...]:
-    replicas: list[Replica] = []
-    for message in messages:
-        if message.backup_replicas:
-            raise unimplemented(f"{what}: backup replicas")
-        if message.WhichOneof("port_kind") == "egress_port":
-            port = message.egress_port
-        else:
-            port = decode_port(message.port, cpu_port, f"{what}: replica port")
-        if port > _MAX_PORT:
-            raise invalid_argument(f"{what}: port {port}, expected at most {_MAX_PORT}")
-        if message.instance > _MAX_INSTANCE:
-            raise invalid_argument(
-                f"{what}: instance {message.instance}, expected at most {_MAX_INSTANCE}"
-            )
-        replica = Replica(port, message.instance)
-        if replica in replicas:
-            raise invalid_argument(
-                f"{what}: port {port} with instance {message.instance} is given twice"
-            )
-        replicas.append(replica)
+    """Return the data plane's view; INVALID_ARGUMENT if a pair of port and instance is repeated."""
+    replicas = [
+        Replica(
+            *_pair(what, cpu_port, message),
+            tuple(Replica(*_pair(what, cpu_port, backup)) for backup in message.backup_replicas),
+        )
+        for message in messages
+    ]
+    seen: set[tuple[int, int]] = set()
+    for replica in replicas:
+        for each in (replica, *replica.backups):
+            if (each.port, each.instance) in seen:
+                raise invalid_argument(
+                    f"{what}: port {each.port} with instance {each.instance} is given twice"
+                )
+            seen.add((each.port, each.instance))
+        if any(backup.port == replica.port for backup in replica.backups):
+            raise invalid_argument(f"{what}: port {replica.port} is among its own backups")
     return tuple(replicas)
+
+
+def _pair(
+    what: str, cpu_port: int | None, message: p4r.Replica | p4r.BackupReplica
+) -> tuple[int, int]:
+    """Return port and instance, checked."""
+    if isinstance(message, p4r.Replica) and message.WhichOneof("port_kind") == "egress_port":
+        port = message.egress_port
+    else:
+        port = decode_port(message.port, cpu_port, f"{what}: replica port")
+    if port > _MAX_PORT:
+        raise invalid_argument(f"{what}: port {port}, expected at most {_MAX_PORT}")
+    if message.instance > _MAX_INSTANCE:
+        raise invalid_argument(
+            f"{what}: instance {message.instance}, expected at most {_MAX_INSTANCE}"
+        )
+    return port, message.instance
+
+
+def _canonical(message: _Message) -> _Message:
+    """Return a copy whose byte strings are canonical."""
+    stored = type(message)()
+    stored.CopyFrom(message)
+    for replica in stored.replicas:
+        if replica.WhichOneof("port_kind") == "port":
+            replica.port = canonical(replica.port)
+        for backup in replica.backup_replicas:
+            backup.port = canonical(backup.port)
+    return stored
 
 
 def _set_group(
@@ -148,9 +175,7 @@ def _set_group(
         return
     replicas = _replicas(f"multicast group {number}", cpu_port, message.replicas)
     loaded.state.set_multicast_group(number, replicas)
-    stored = p4r.MulticastGroupEntry()
-    stored.CopyFrom(message)
-    loaded.multicast_groups[number] = stored
+    loaded.multicast_groups[number] = _canonical(message)
 
 
 def _set_session(
@@ -164,6 +189,4 @@ def _set_session(
     replicas = _replicas(f"clone session {number}", cpu_port, message.replicas)
     session = CloneSession(replicas, message.class_of_service, message.packet_length_bytes)
     loaded.state.set_clone_session(number, session)
-    stored = p4r.CloneSessionEntry()
-    stored.CopyFrom(message)
-    loaded.clone_sessions[number] = stored
+    loaded.clone_sessions[number] = _canonical(message)

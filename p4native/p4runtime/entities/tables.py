@@ -211,23 +211,24 @@ def check_idle(table: BoundTable, message: p4r.TableEntry) -> None:
         raise invalid_argument(f"table {name}: idle timeout {message.idle_timeout_ns} is negative")
 
 
-def encode_note(message: p4r.TableEntry) -> bytes:
-    """Return the controller's own data of an entry, as the engine keeps it: a partial message."""
-    if not message.metadata and not message.controller_metadata:
+def encode_note(message: p4r.TableEntry, action: p4r.TableAction | None = None) -> bytes:
+    """Return the controller's own data of an entry, as the engine keeps it: a partial message.
+
+    A one-shot `action` is kept there too. RESOURCE_EXHAUSTED if it is more than an entry can have.
+    """
+    if not message.metadata and not message.controller_metadata and action is None:
         return b""
     note = p4r.TableEntry(
-        metadata=message.metadata, controller_metadata=message.controller_metadata
+        metadata=message.metadata,
+        controller_metadata=message.controller_metadata,
+        action=action,
     )
-    return checked_note(bytes(note.SerializeToString()))
-
-
-def checked_note(note: bytes) -> bytes:
-    """Return `note`, or RESOURCE_EXHAUSTED if the engine cannot keep that much per entry."""
-    if len(note) > MAX_NOTE_BYTES:
+    data: bytes = note.SerializeToString()
+    if len(data) > MAX_NOTE_BYTES:
         raise resource_exhausted(
-            f"an entry's metadata or one-shot takes {len(note)} bytes, at most {MAX_NOTE_BYTES}"
+            f"an entry's metadata or one-shot takes {len(data)} bytes, at most {MAX_NOTE_BYTES}"
         )
-    return note
+    return data
 
 
 def counter_value(message: p4r.TableEntry) -> tuple[int, int] | None:

@@ -164,13 +164,13 @@ P4N_EXPORT struct p4n_instance *p4n_device_commit(struct p4n_device *dev,
 	for (uint32_t i = 0; i <= dev->n_threads; i++)
 		p4n_thread_adopt(dev->threads[i], inst);
 	p4n_domain_resume(&dev->domain);
+	/* Ports may have changed since it was prepared. */
+	p4n_ports_changed(dev);
 	pthread_mutex_unlock(&dev->lock);
 	return old;
 }
 
 /* --- ports ------------------------------------------------------------------------------------- */
-
-void p4n_ports_changed(struct p4n_device *dev);
 
 static bool store_port(struct p4n_device *dev, uint32_t number, struct p4n_port *port)
 {

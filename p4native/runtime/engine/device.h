@@ -99,6 +99,10 @@ struct p4n_device {
 /* --- pool.c --- */
 void p4n_pool_destroy(struct p4n_thread_io *io);
 
+/* --- monitor.c --- */
+/* What follows the state of ports is chosen anew. The caller holds dev->lock. */
+void p4n_ports_changed(struct p4n_device *dev);
+
 /* --- queue.c --- */
 void p4n_queue_init(struct p4n_queue *q, uint32_t limit);
 void p4n_queue_destroy(struct p4n_queue *q);

@@ -273,7 +273,7 @@ P4N_EXPORT bool p4n_register_copy(struct p4n_instance *inst, uint32_t index, uin
 	return true;
 }
 
-/* --- value sets and replication ---------------------------------------------------------------- */
+/* --- value sets ------------------------------------------------------------------------------- */
 
 /* Replaces all members: value, then mask, of key_bytes each. */
 P4N_EXPORT int p4n_value_set_write(struct p4n_instance *inst, uint32_t index,
@@ -296,76 +296,6 @@ P4N_EXPORT int p4n_value_set_write(struct p4n_instance *inst, uint32_t index,
 	p4n_limbo_flush(&inst->limbo);
 	pthread_mutex_unlock(&inst->lock);
 	return P4N_OK;
-}
-
-bool p4n_id_store(struct p4n_instance *inst, struct p4n_id_map *map, uint32_t id, void *value)
-{
-	void *_Atomic *page;
-
-	if (id > 0xffff)
-		return false;
-	page = atomic_load(&map->page[id >> 8]);
-	if (!page) {
-		page = calloc(256, sizeof(*page));
-		if (!page)
-			return false;
-		atomic_store_explicit(&map->page[id >> 8], page, memory_order_release);
-	}
-	p4n_retire(&inst->limbo, p4n_free_plain, NULL, atomic_exchange(&page[id & 0xff], value),
-		   256);
-	p4n_limbo_flush(&inst->limbo);
-	return true;
-}
-
-/* Replicas in the order in which they are made; n == UINT32_MAX deletes the group. */
-P4N_EXPORT int p4n_group_store(struct p4n_instance *inst, uint32_t id,
-			       const struct p4n_replica *replicas, uint32_t n)
-{
-	struct p4n_group *g = NULL;
-	bool ok;
-
-	if (n != UINT32_MAX) {
-		g = malloc(sizeof(*g) + n * sizeof(*replicas));
-		if (!g)
-			return P4N_NO_MEMORY;
-		g->id = id;
-		g->n = n;
-		if (n)
-			memcpy(g->out, replicas, n * sizeof(*replicas));
-	}
-	pthread_mutex_lock(&inst->lock);
-	ok = p4n_id_store(inst, &inst->pre.groups, id, g);
-	pthread_mutex_unlock(&inst->lock);
-	if (!ok)
-		free(g);
-	return ok ? P4N_OK : P4N_BAD_RECORD;
-}
-
-/* NULL replicas delete the session. */
-P4N_EXPORT int p4n_session_store(struct p4n_instance *inst, uint32_t id,
-				 const struct p4n_replica *replicas, uint32_t n, uint32_t cos,
-				 uint32_t packet_length)
-{
-	struct p4n_clone_session *s = NULL;
-	bool ok;
-
-	if (replicas) {
-		s = malloc(sizeof(*s) + n * sizeof(*replicas));
-		if (!s)
-			return P4N_NO_MEMORY;
-		*s = (struct p4n_clone_session){.id = id,
-						.egress_port = P4N_NONE,
-						.packet_length = packet_length,
-						.class_of_service = cos,
-						.n = n};
-		memcpy(s->out, replicas, n * sizeof(*replicas));
-	}
-	pthread_mutex_lock(&inst->lock);
-	ok = p4n_id_store(inst, &inst->pre.sessions, id, s);
-	pthread_mutex_unlock(&inst->lock);
-	if (!ok)
-		free(s);
-	return ok ? P4N_OK : P4N_BAD_RECORD;
 }
 
 /* Bytes that the table's entries and indices take. */

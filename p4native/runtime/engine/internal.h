@@ -274,6 +274,10 @@ struct p4n_instance *p4n_instance_create(struct p4n_device *dev, struct p4n_doma
 					 const struct p4n_pipeline *p);
 void p4n_instance_destroy(struct p4n_instance *inst);
 const struct p4n_action_desc *p4n_find_action(const struct p4n_instance *inst, uint32_t id);
+/* Backups of replicas are chosen anew. */
+void p4n_pre_ports_changed(struct p4n_instance *inst);
+/* Backups of replicas are chosen anew; the caller holds inst->lock. */
+void p4n_pre_ports_changed(struct p4n_instance *inst);
 bool p4n_id_store(struct p4n_instance *inst, struct p4n_id_map *map, uint32_t id, void *value);
 /* Milliseconds of the device's clock now; what entries are stamped with. */
 uint32_t p4n_device_now_ms(const struct p4n_device *dev);

@@ -19,7 +19,7 @@ static int open_netlink(void)
 	return fd;
 }
 
-/* Members with watch ports are chosen anew. The caller holds dev->lock. */
+/* Members with watch ports and backups of replicas are chosen anew. The caller holds dev->lock. */
 void p4n_ports_changed(struct p4n_device *dev)
 {
 	struct p4n_instance *inst = dev->inst;
@@ -29,6 +29,7 @@ void p4n_ports_changed(struct p4n_device *dev)
 	pthread_mutex_lock(&inst->lock);
 	for (uint32_t i = 0; i < inst->pipeline->n_profiles; i++)
 		p4n_profile_port_changed(inst->profiles[i]);
+	p4n_pre_ports_changed(inst);
 	p4n_limbo_flush(&inst->limbo);
 	pthread_mutex_unlock(&inst->lock);
 }

@@ -99,13 +99,21 @@ static struct p4n_entry *new_action(struct p4n_profile *p, uint32_t action, cons
 	return e;
 }
 
+/* Ids of P4Runtime's one-shots, whose number the control plane bounds. */
+#define UNBOUNDED_IDS 0x80000000u
+
+static bool is_full(const struct p4n_profile *p, uint32_t id, uint32_t n)
+{
+	return id < UNBOUNDED_IDS && p->desc->max_size && n >= p->desc->max_size;
+}
+
 static enum p4n_status insert_member(struct p4n_profile *p, uint32_t id, struct p4n_entry *action)
 {
 	struct p4n_member *m;
 
 	if (find_member(p, id))
 		return P4N_EXISTS;
-	if (p->desc->max_size && p->n_members >= p->desc->max_size)
+	if (is_full(p, id, p->n_members))
 		return P4N_FULL;
 	m = calloc(1, sizeof(*m));
 	if (!m)
@@ -296,7 +304,7 @@ static enum p4n_status insert_group(struct p4n_profile *p, uint32_t id, uint32_t
 
 	if (find_group(p, id))
 		return P4N_EXISTS;
-	if (p->desc->max_size && p->n_groups >= p->desc->max_size)
+	if (is_full(p, id, p->n_groups))
 		return P4N_FULL;
 	g = calloc(1, sizeof(*g));
 	if (!g)

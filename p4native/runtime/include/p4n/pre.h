@@ -7,13 +7,15 @@
 
 struct p4n_replica {
 	uint32_t port;
-	uint16_t rid; /* instance: egress_rid */
+	uint16_t rid;    /* instance: egress_rid */
+	uint16_t backup; /* 1: stands in for the one before it while that one's port is down */
 };
 
 /* Replicas in BMv2's order: by node (one per rid, as first named), then by port. */
 struct p4n_group {
 	uint32_t id;
 	uint32_t n;
+	uint32_t wanted; /* replicas with their backups, behind the n; 0 when none has any */
 	struct p4n_replica out[];
 };
 
@@ -24,6 +26,7 @@ struct p4n_clone_session {
 	uint32_t packet_length;    /* truncate the clone to so many bytes; 0 whole */
 	uint32_t class_of_service;
 	uint32_t n;                /* replicas of the session itself */
+	uint32_t wanted;           /* as in a group */
 	struct p4n_replica out[];
 };
 
