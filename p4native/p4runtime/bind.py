@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from p4native.bmv2 import model
+from p4native.codegen.layout import learn_widths, value_set_widths
 from p4native.p4runtime import p4info
-from p4native.p4runtime.codec import byte_width
+from p4native.p4runtime.codec import byte_width, canonical, decode
 from p4native.p4runtime.errors import P4RuntimeError, invalid_argument
 from p4native.p4runtime.p4data import DataCodec, build_codec
+from p4native.p4runtime.translation import Names, Translations
 
 _KINDS: dict[int, set[model.MatchKind]] = {
     p4info.EXACT: {model.MatchKind.EXACT, model.MatchKind.VALID},
@@ -23,13 +25,17 @@ _KINDS: dict[int, set[model.MatchKind]] = {
     p4info.RANGE: {model.MatchKind.RANGE},
     p4info.OPTIONAL: {model.MatchKind.OPTIONAL, model.MatchKind.TERNARY},
 }
+_COMPOUND = ("tuple", "struct", "header")
 _MASKED = ("ternary", "range")
 _Named = TypeVar("_Named", bound=Any)
 
 
 @dataclass(frozen=True, slots=True)
 class BoundField:
-    """A match field or parameter at bytes [offset, offset + size) of a key or action data."""
+    """A match field or parameter at bytes [offset, offset + size) of a key or action data.
+
+    `width` is the data plane's; `names` is there for types that the controller sees as strings.
+    """
 
     id: int
     name: str
@@ -37,11 +43,24 @@ class BoundField:
     kind: int
     offset: int
     size: int
+    names: Names | None = None
 
     @property
     def ones(self) -> int:
         """The value with all bits of the field set."""
         return (1 << self.width) - 1
+
+    def value(self, data: bytes, what: str) -> int:
+        """Return the data plane's value of what a client sent."""
+        if self.names is not None:
+            return self.names.value(data, what)
+        return decode(data, self.width, what)
+
+    def shown(self, record: bytes) -> bytes:
+        """Return what a client sees of a value in a record."""
+        if self.names is not None:
+            return self.names.name(int.from_bytes(record, "big"))
+        return canonical(record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +156,7 @@ class Binding:
     def _table(self, info: p4info.Table, profiles: Mapping[str, int]) -> BoundTable:
         index = _find("table", info.name, _by_name(self._program.tables))
         table = self._program.tables[index]
-        fields, key_size = _key_layout(info, table)
+        fields, key_size = _key_layout(self.info.translations, info, table)
         actions = self._table_actions(info, table)
         profile = None
         if (info.profile is None) != (table.profile is None):
@@ -163,7 +182,7 @@ class Binding:
             if action.name not in by_name:
                 raise _mismatch("table", info.name, f"the JSON lacks its action {action.name}")
             json_action = self._actions[by_name[action.name]]
-            bound[action_id] = _bind_action(action, json_action)
+            bound[action_id] = _bind_action(self.info.translations, action, json_action)
         return bound
 
     def _profile(self, info: p4info.Profile, profiles: Mapping[str, int]) -> BoundProfile:
@@ -181,7 +200,11 @@ class Binding:
         for info in self.info.registers.values():
             index = _find("register", info.name, known)
             cell = self._program.registers[index]
-            codec = build_codec(info.type_spec, self.info.types, f"register {info.name}")
+            leaf = info.type_spec.WhichOneof("type_spec") not in _COMPOUND
+            widths = (cell.width,) if leaf else None
+            codec = build_codec(
+                info.type_spec, self.info.translations, widths, f"register {info.name}"
+            )
             if sum(codec.widths) != cell.width or info.size != cell.size:
                 raise _mismatch("register", info.name, "element type or size differ")
             bound[info.id] = BoundRegister(info, index, codec)
@@ -192,9 +215,13 @@ class Binding:
         bound = {}
         for info in self.info.value_sets.values():
             index = _find("value set", info.name, known)
-            if sum(field.width for field in info.fields) != self._program.value_sets[index].width:
-                raise _mismatch("value set", info.name, "key widths differ")
-            fields, key_size = _place(info.fields)
+            widths = value_set_widths(self._program, info.name)
+            if len(widths) != len(info.fields):
+                raise _mismatch("value set", info.name, "the numbers of fields differ")
+            translations = self.info.translations
+            fields, key_size = _place(
+                translations, f"value set {info.name}", zip(info.fields, widths, strict=True)
+            )
             bound[info.id] = BoundValueSet(info, index, fields, key_size)
         return bound
 
@@ -203,9 +230,10 @@ class Binding:
         bound = {}
         for info in self.info.digests.values():
             index = _find("digest", info.name, known)
-            codec = build_codec(info.type_spec, self.info.types, f"digest {info.name}")
-            if len(codec.widths) != len(self._program.learn_lists[index].elements):
-                raise _mismatch("digest", info.name, "the numbers of fields differ")
+            widths = learn_widths(self._program.learn_lists[index])
+            codec = build_codec(
+                info.type_spec, self.info.translations, widths, f"digest {info.name}"
+            )
             bound[info.id] = BoundDigest(info, index, codec)
         return bound
 
@@ -241,42 +269,67 @@ def _arrays(
     return bound
 
 
-def _place(fields: Iterable[p4info.Field]) -> tuple[tuple[BoundField, ...], int]:
-    """Lay fields out one after the other; return them and their total size in bytes."""
+def _place(
+    translations: Translations, what: str, fields: Iterable[tuple[p4info.Field, int]]
+) -> tuple[tuple[BoundField, ...], int]:
+    """Lay fields out one after the other; return them and their total size in bytes.
+
+    Each comes with its width in the data plane, which a translated type does not tell.
+    """
     placed, offset = [], 0
-    for field in fields:
-        size = byte_width(field.width)
-        placed.append(BoundField(field.id, field.name, field.width, field.kind, offset, size))
+    for field, width in fields:
+        if field.width != width and not translations.is_translated(field.type_name):
+            raise _mismatch(
+                what, field.name, f"bit<{field.width}> in the P4Info, bit<{width}> in the JSON"
+            )
+        names = translations.names(field.type_name, width)
+        size = byte_width(width)
+        placed.append(BoundField(field.id, field.name, width, field.kind, offset, size, names))
         offset += size
     return tuple(placed), offset
 
 
-def _key_layout(info: p4info.Table, table: model.Table) -> tuple[tuple[BoundField, ...], int]:
+def _key_layout(
+    translations: Translations, info: p4info.Table, table: model.Table
+) -> tuple[tuple[BoundField, ...], int]:
     if len(info.fields) != len(table.keys):
         raise _mismatch(
             "table", info.name, f"{len(info.fields)} key fields, the JSON has {len(table.keys)}"
         )
-    placed, offset = [], 0
     for field, key in zip(info.fields, table.keys, strict=True):
         if key.kind not in _KINDS[field.kind]:
             raise _mismatch("table", info.name, f"key {field.name} is {key.kind.value} in the JSON")
-        if field.width < key.width:
-            raise _mismatch("table", info.name, f"key {field.name} is wider in the JSON")
-        # A translated type may be wider for the controller than in the data plane.
-        size = byte_width(key.width)
-        placed.append(BoundField(field.id, field.name, key.width, field.kind, offset, size))
-        offset += size
-    return tuple(placed), offset
+    widths = [key.width for key in table.keys]
+    return _place(translations, f"table {info.name}: key", zip(info.fields, widths, strict=True))
 
 
-def _bind_action(info: p4info.Action, action: model.Action) -> BoundAction:
+def _bind_action(
+    translations: Translations, info: p4info.Action, action: model.Action
+) -> BoundAction:
     if len(info.params) != len(action.params):
         raise _mismatch("action", info.name, "the numbers of parameters differ")
-    placed, offset = [], 0
-    for param, runtime in zip(info.params, action.params, strict=True):
-        if param.width < runtime.width:
-            raise _mismatch("action", info.name, f"parameter {param.name} is wider in the JSON")
-        size = byte_width(runtime.width)
-        placed.append(BoundField(param.id, param.name, runtime.width, 0, offset, size))
-        offset += size
-    return BoundAction(info.id, info.name, action.id, tuple(placed), offset)
+    widths = [param.width for param in action.params]
+    what = f"action {info.name}: parameter"
+    placed, size = _place(translations, what, zip(info.params, widths, strict=True))
+    return BoundAction(info.id, info.name, action.id, placed, size)
+
+
+def header_fields(
+    info: p4info.P4InfoIndex, program: model.Program, name: str
+) -> tuple[BoundField, ...]:
+    """Return the fields of a controller header, `packet_in` or `packet_out`.
+
+    The JSON does not say which of its headers that is; one with the same fields has their widths.
+    """
+    fields = info.packet_in if name == "packet_in" else info.packet_out
+    found = [own.width for own in fields]
+    translated = info.translations.is_translated
+    for header in program.header_types:
+        widths = [own.width for own in header.fields]
+        if [own.name for own in header.fields] == [own.name for own in fields] and all(
+            translated(own.type_name) or own.width == width
+            for own, width in zip(fields, widths, strict=True)
+        ):
+            found = widths
+            break
+    return _place(info.translations, f"header {name}:", zip(fields, found, strict=True))[0]

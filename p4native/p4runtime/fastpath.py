@@ -129,6 +129,9 @@ def _is_simple(table: BoundTable) -> bool:
         return False
     if len(table.fields) > _MAX_FIELDS:
         return False
+    params = (param for action in table.actions.values() for param in action.params)
+    if any(field.names is not None for field in (*table.fields, *params)):
+        return False
     return all(a.size <= _MAX_DATA and len(a.params) <= _MAX_FIELDS for a in table.actions.values())
 
 

@@ -6,14 +6,15 @@ bytes (spec, "Representation of Arbitrary P4 Types").
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from finsy.proto import p4d
 
 from p4native.p4runtime import codec
-from p4native.p4runtime.errors import invalid_argument
+from p4native.p4runtime.errors import P4RuntimeError, invalid_argument
+from p4native.p4runtime.translation import Names, Translations
 
 _Encode = Callable[[Any, str], bytes]
 _Decode = Callable[[bytes], Any]
@@ -29,8 +30,48 @@ class DataCodec:
     decode: _Decode
 
 
-def build_codec(spec: Any, types: Any, what: str) -> DataCodec:
-    """Return the coder for a `P4DataTypeSpec`; INVALID_ARGUMENT if the type cannot be coded."""
+def build_codec(
+    spec: Any, translations: Translations, widths: Sequence[int] | None, what: str
+) -> DataCodec:
+    """Return the coder for a `P4DataTypeSpec`; INVALID_ARGUMENT if the type cannot be coded.
+
+    `widths` are those of its leaves in the data plane, which translated types do not tell.
+    """
+    types = _Types(translations, widths)
+    made = _build(spec, types, what)
+    types.finish(what)
+    return made
+
+
+class _Types:
+    """Named types, and the data plane's widths of the leaves that are still to come."""
+
+    def __init__(self, translations: Translations, widths: Sequence[int] | None) -> None:
+        self.translations = translations
+        self.info = translations.types
+        self._widths = None if widths is None else list(widths)
+
+    def leaf(self, what: str, own: int | None) -> int:
+        """Take the next leaf's width, which must be its `own` unless it is translated (None)."""
+        widths = [own or 0] if self._widths is None else self._widths
+        width = widths.pop(0) if widths else 0
+        if width == 0 or own not in (None, width):
+            raise _mismatch(
+                what, f"a field is {own or 'translated'} bits wide, {width} in the JSON"
+            )
+        return width
+
+    def finish(self, what: str) -> None:
+        """Refuse leaves that the type does not have."""
+        if self._widths:
+            raise _mismatch(what, f"the JSON has {len(self._widths)} fields more")
+
+
+def _mismatch(what: str, why: str) -> P4RuntimeError:
+    return invalid_argument(f"p4info {what}: {why}; push the P4Info and JSON of one compilation")
+
+
+def _build(spec: Any, types: _Types, what: str) -> DataCodec:
     kind = spec.WhichOneof("type_spec")
     builder = _BUILDERS.get(kind)
     if builder is None:
@@ -38,24 +79,52 @@ def build_codec(spec: Any, types: Any, what: str) -> DataCodec:
     return builder(getattr(spec, kind), types, what)
 
 
-def _tuple(spec: Any, types: Any, what: str) -> DataCodec:
-    return _struct_like("tuple", [build_codec(member, types, what) for member in spec.members])
+def _tuple(spec: Any, types: _Types, what: str) -> DataCodec:
+    return _struct_like("tuple", [_build(member, types, what) for member in spec.members])
 
 
-def _struct(spec: Any, types: Any, what: str) -> DataCodec:
-    fields = _named(types.structs, spec.name, what).members
-    members = [build_codec(field.type_spec, types, f"{what}.{field.name}") for field in fields]
+def _struct(spec: Any, types: _Types, what: str) -> DataCodec:
+    fields = _named(types.info.structs, spec.name, what).members
+    members = [_build(field.type_spec, types, f"{what}.{field.name}") for field in fields]
     return _struct_like("struct", members)
 
 
-def _named_header(spec: Any, types: Any, what: str) -> DataCodec:
-    fields = _named(types.headers, spec.name, what).members
-    return _header([_bitstring(field.type_spec, f"{what}.{field.name}") for field in fields])
+def _named_header(spec: Any, types: _Types, what: str) -> DataCodec:
+    fields = _named(types.info.headers, spec.name, what).members
+    return _header([_bitstring(field.type_spec, types, f"{what}.{field.name}") for field in fields])
 
 
-def _enum(spec: Any, types: Any, what: str) -> DataCodec:
-    enum = _named(types.serializable_enums, spec.name, what)
-    return _unsigned("enum_value", enum.underlying_type.bitwidth)
+def _enum(spec: Any, types: _Types, what: str) -> DataCodec:
+    enum = _named(types.info.serializable_enums, spec.name, what)
+    return _unsigned("enum_value", types.leaf(what, enum.underlying_type.bitwidth))
+
+
+def _plain_enum(spec: Any, types: _Types, what: str) -> DataCodec:
+    members = _named(types.info.enums, spec.name, what).members
+    return _labels("enum", [member.name for member in members], types.leaf(what, None))
+
+
+def _error(_spec: Any, types: _Types, what: str) -> DataCodec:
+    return _labels("error", list(types.info.error.members), types.leaf(what, None))
+
+
+def _labels(kind: str, labels: list[str], width: int) -> DataCodec:
+    """Values that the data plane numbers in the order of their declaration."""
+    size = codec.byte_width(width)
+
+    def encode(data: Any, what: str) -> bytes:
+        label = _expect(data, kind, what)
+        if label not in labels:
+            raise invalid_argument(f"{what}: {label!r} is none of {labels}")
+        return labels.index(label).to_bytes(size, "big")
+
+    def decode(record: bytes) -> Any:
+        value = int.from_bytes(record, "big")
+        data = p4d.P4Data()
+        setattr(data, kind, labels[value] if value < len(labels) else str(value))
+        return data
+
+    return DataCodec(size, (width,), encode, decode)
 
 
 def _named(known: Any, name: str, what: str) -> Any:
@@ -64,13 +133,25 @@ def _named(known: Any, name: str, what: str) -> Any:
     return known[name]
 
 
-def _new_type(name: Any, types: Any, what: str) -> DataCodec:
-    spec = _named(types.new_types, name.name, what)
+def _new_type(name: Any, types: _Types, what: str) -> DataCodec:
+    spec = _named(types.info.new_types, name.name, what)
     if spec.WhichOneof("representation") == "original_type":
-        return build_codec(spec.original_type, types, what)
-    if not spec.translated_type.sdn_bitwidth:
-        raise invalid_argument(f"p4info {what}: string translations are not supported")
-    return _unsigned("bitstring", spec.translated_type.sdn_bitwidth)
+        return _build(spec.original_type, types, what)
+    width = types.leaf(what, None)
+    names = types.translations.names(name.name, width)
+    return _unsigned("bitstring", width) if names is None else _named_values(names)
+
+
+def _named_values(names: Names) -> DataCodec:
+    size = codec.byte_width(names.width)
+
+    def encode(data: Any, what: str) -> bytes:
+        return names.value(_expect(data, "bitstring", what), what).to_bytes(size, "big")
+
+    def decode(record: bytes) -> Any:
+        return p4d.P4Data(bitstring=names.name(int.from_bytes(record, "big")))
+
+    return DataCodec(size, (names.width,), encode, decode)
 
 
 def _expect(data: Any, kind: str, what: str) -> Any:
@@ -80,12 +161,12 @@ def _expect(data: Any, kind: str, what: str) -> Any:
     return getattr(data, kind)
 
 
-def _bitstring(spec: Any, what: str) -> DataCodec:
+def _bitstring(spec: Any, types: _Types, what: str) -> DataCodec:
     kind = spec.WhichOneof("type_spec")
     if kind == "bit":
-        return _unsigned("bitstring", spec.bit.bitwidth)
+        return _unsigned("bitstring", types.leaf(what, spec.bit.bitwidth))
     if kind == "int":
-        return _signed(spec.int.bitwidth)
+        return _signed(types.leaf(what, spec.int.bitwidth))
     raise invalid_argument(f"p4info {what}: values of type {kind} are not supported")
 
 
@@ -118,7 +199,9 @@ def _signed(width: int) -> DataCodec:
     return DataCodec(size, (width,), encode, decode)
 
 
-def _bool() -> DataCodec:
+def _bool(_spec: Any, types: _Types, what: str) -> DataCodec:
+    types.leaf(what, 1)
+
     def encode(data: Any, what: str) -> bytes:
         return b"\1" if _expect(data, "bool", what) else b"\0"
 
@@ -175,12 +258,14 @@ def _check_count(given: int, expected: int, what: str) -> None:
         raise invalid_argument(f"{what}: {given} members given, expected {expected}")
 
 
-_BUILDERS: dict[str | None, Callable[[Any, Any, str], DataCodec]] = {
-    "bitstring": lambda spec, _types, what: _bitstring(spec, what),
-    "bool": lambda _spec, _types, _what: _bool(),
+_BUILDERS: dict[str | None, Callable[[Any, _Types, str], DataCodec]] = {
+    "bitstring": _bitstring,
+    "bool": _bool,
     "tuple": _tuple,
     "struct": _struct,
     "header": _named_header,
     "serializable_enum": _enum,
+    "enum": _plain_enum,
+    "error": _error,
     "new_type": _new_type,
 }

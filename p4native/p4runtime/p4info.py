@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from finsy.proto import p4i
 
 from p4native.p4runtime.errors import invalid_argument
+from p4native.p4runtime.translation import Translations
 
 Kind = p4i.MatchField.MatchType
 EXACT, LPM, TERNARY = p4i.MatchField.EXACT, p4i.MatchField.LPM, p4i.MatchField.TERNARY
@@ -33,12 +34,16 @@ _OBJECTS = (
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A match field, action parameter or packet metadata field; `width` in bits."""
+    """A match field, action parameter or packet metadata field.
+
+    `width` in bits, 0 for types that the controller sees as strings.
+    """
 
     id: int
     name: str
     width: int
     kind: int = p4i.MatchField.UNSPECIFIED
+    type_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +133,25 @@ class P4InfoIndex:
     def __init__(self, message: p4i.P4Info) -> None:
         """Validate and index `message`."""
         self.message = message
+        self.types = message.type_info
+        self.translations = Translations(message.type_info)
         self._check_ids()
-        self.actions = {a.preamble.id: _action(a) for a in message.actions}
+        self.actions = {a.preamble.id: _action(a, self.translations) for a in message.actions}
         self.meter_types = {m.preamble.id: m.spec.type for m in message.direct_meters}
         self.tables = {t.preamble.id: self._table(t) for t in message.tables}
         self.profiles = {p.preamble.id: self._profile(p) for p in message.action_profiles}
         self.counters = {c.preamble.id: _indexed("counters", c) for c in message.counters}
         self.meters = {m.preamble.id: _indexed("meters", m) for m in message.meters}
         self.registers = {r.preamble.id: _register(r) for r in message.registers}
-        self.value_sets = {v.preamble.id: _value_set(v) for v in message.value_sets}
+        self.value_sets = {
+            v.preamble.id: _value_set(v, self.translations) for v in message.value_sets
+        }
         self.digests = {
             d.preamble.id: Digest(d.preamble.id, d.preamble.name, d.type_spec)
             for d in message.digests
         }
         self.packet_in = self._packet_metadata("packet_in")
         self.packet_out = self._packet_metadata("packet_out")
-        self.types = message.type_info
 
     def _check_ids(self) -> None:
         seen: dict[int, str] = {}
@@ -166,7 +174,7 @@ class P4InfoIndex:
 
     def _table(self, table: p4i.Table) -> Table:
         where = f"p4info table {table.preamble.name}"
-        fields = tuple(_match_fields(where, table.match_fields))
+        fields = tuple(_match_fields(where, table.match_fields, self.translations))
         scopes = {ref.id: ref.scope for ref in table.action_refs}
         for action_id in (*scopes, *filter(None, (table.const_default_action_id,))):
             if action_id not in self.actions:
@@ -236,11 +244,11 @@ class P4InfoIndex:
     def _packet_metadata(self, name: str) -> tuple[Field, ...]:
         for header in self.message.controller_packet_metadata:
             if header.preamble.name == name:
-                return tuple(_fields(f"p4info {name} header", header.metadata))
+                return tuple(_fields(f"p4info {name} header", header.metadata, self.translations))
         return ()
 
 
-def _fields(where: str, items: Any) -> Iterator[Field]:
+def _fields(where: str, items: Any, translations: Translations) -> Iterator[Field]:
     """Yield fields with a width; ids must be unique and not 0."""
     seen: set[int] = set()
     for item in items:
@@ -248,24 +256,30 @@ def _fields(where: str, items: Any) -> Iterator[Field]:
             raise invalid_argument(
                 f"{where}: field {item.name} has id {item.id}, expected a new one"
             )
-        if item.bitwidth <= 0:
+        type_name = item.type_name.name
+        if translations.is_string(type_name) != (item.bitwidth == 0) or item.bitwidth < 0:
             raise invalid_argument(
-                f"{where}: field {item.name} has bitwidth {item.bitwidth}; "
-                "string translations are not supported"
+                f"{where}: field {item.name} of type {type_name or 'bit<W>'} has bitwidth "
+                f"{item.bitwidth}; expected 0 for strings and the width for all else"
             )
         seen.add(item.id)
-        yield Field(item.id, item.name, item.bitwidth)
+        yield Field(item.id, item.name, item.bitwidth, type_name=type_name)
 
 
-def _match_fields(where: str, items: Any) -> Iterator[Field]:
-    for field, item in zip(_fields(where, items), items, strict=True):
+def _match_fields(where: str, items: Any, translations: Translations) -> Iterator[Field]:
+    for field, item in zip(_fields(where, items, translations), items, strict=True):
         if item.match_type not in _KINDS:
             raise invalid_argument(f"{where}: key {item.name} has an unknown match type")
-        yield Field(field.id, field.name, field.width, item.match_type)
+        if not field.width and item.match_type not in (EXACT, OPTIONAL):
+            raise invalid_argument(
+                f"{where}: key {item.name} is a string; it can only match exact or optional"
+            )
+        yield replace(field, kind=item.match_type)
 
 
-def _action(action: p4i.Action) -> Action:
-    params = tuple(_fields(f"p4info action {action.preamble.name}", action.params))
+def _action(action: p4i.Action, translations: Translations) -> Action:
+    where = f"p4info action {action.preamble.name}"
+    params = tuple(_fields(where, action.params, translations))
     return Action(action.preamble.id, action.preamble.name, params)
 
 
@@ -284,6 +298,7 @@ def _register(item: p4i.Register) -> Register:
     return Register(item.preamble.id, item.preamble.name, _size("register", item), item.type_spec)
 
 
-def _value_set(item: p4i.ValueSet) -> ValueSet:
-    fields = tuple(_match_fields(f"p4info value set {item.preamble.name}", item.match))
+def _value_set(item: p4i.ValueSet, translations: Translations) -> ValueSet:
+    where = f"p4info value set {item.preamble.name}"
+    fields = tuple(_match_fields(where, item.match, translations))
     return ValueSet(item.preamble.id, item.preamble.name, fields, _size("value set", item))

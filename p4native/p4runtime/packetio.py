@@ -10,15 +10,15 @@ from collections.abc import Iterable
 
 from finsy.proto import p4r
 
-from p4native.p4runtime.codec import byte_width, canonical, decode
+from p4native.p4runtime.bind import BoundField
+from p4native.p4runtime.codec import byte_width
 from p4native.p4runtime.errors import invalid_argument
-from p4native.p4runtime.p4info import Field
 
 
 class HeaderCodec:
     """One controller header; without fields it is empty and packets pass as they are."""
 
-    def __init__(self, fields: tuple[Field, ...]) -> None:
+    def __init__(self, fields: tuple[BoundField, ...]) -> None:
         """Code for the fields of a `ControllerPacketMetadata`, in declaration order."""
         self._fields = fields
         self.size = byte_width(sum(field.width for field in fields))
@@ -37,7 +37,7 @@ class HeaderCodec:
                 raise invalid_argument(
                     f"packet-out lacks metadata id {field.id} ({field.name}, bit<{field.width}>)"
                 )
-            value = decode(values.pop(field.id), field.width, f"packet-out {field.name}")
+            value = field.value(values.pop(field.id), f"packet-out {field.name}")
             header = header << field.width | value
         if values:
             raise invalid_argument(
@@ -56,6 +56,6 @@ class HeaderCodec:
         for field in self._fields:
             shift -= field.width
             value = (header >> shift) & ((1 << field.width) - 1)
-            data = canonical(value.to_bytes(byte_width(field.width), "big"))
+            data = field.shown(value.to_bytes(field.size, "big"))
             packet.metadata.add(metadata_id=field.id, value=data)
         return packet

@@ -13,7 +13,7 @@ from typing import Any
 from finsy.proto import p4r
 
 from p4native.bmv2.node import BmvJsonError
-from p4native.p4runtime.bind import Binding
+from p4native.p4runtime.bind import Binding, header_fields
 from p4native.p4runtime.entities.match import KeyCodec
 from p4native.p4runtime.errors import invalid_argument
 from p4native.p4runtime.fastpath import Encoder
@@ -41,8 +41,8 @@ class LoadedPipeline:
         self.info = P4InfoIndex(config.p4info)
         self.binding = Binding(self.info, state.program)
         self.encoder = Encoder(self.binding)
-        self.packet_in = HeaderCodec(self.info.packet_in)
-        self.packet_out = HeaderCodec(self.info.packet_out)
+        self.packet_in = HeaderCodec(header_fields(self.info, state.program, "packet_in"))
+        self.packet_out = HeaderCodec(header_fields(self.info, state.program, "packet_out"))
         self.keys = {
             table.info.id: KeyCodec(f"table {table.info.name}", table.fields, table.masked)
             for table in self.binding.tables.values()

@@ -24,6 +24,7 @@ _BATCH = 4096
 def reconcile(old: LoadedPipeline, new: LoadedPipeline) -> None:
     """Copy all state of `old` into `new`; INVALID_ARGUMENT if something cannot be kept."""
     try:
+        new.info.translations.adopt(old.info.translations)
         _copy_profiles(old, new)
         for table in old.binding.tables.values():
             _copy_table(old, new, table)

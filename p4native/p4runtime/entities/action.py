@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from finsy.proto import p4r
 
 from p4native.p4runtime.bind import BoundAction
-from p4native.p4runtime.codec import canonical, fit
+from p4native.p4runtime.codec import canonical
 from p4native.p4runtime.errors import invalid_argument
 
 
@@ -29,7 +29,8 @@ def encode_action(
             raise invalid_argument(
                 f"{what}: {action.name}: parameter {param.id} ({param.name}) is missing"
             )
-        data.append(fit(values.pop(param.id), param.width, f"{what}: {action.name}: {param.name}"))
+        value = param.value(values.pop(param.id), f"{what}: {action.name}: {param.name}")
+        data.append(value.to_bytes(param.size, "big"))
     if values:
         raise invalid_argument(f"{what}: {action.name} has no parameter {min(values)}")
     return action, b"".join(data)
@@ -40,4 +41,12 @@ def decode_action(action: BoundAction, data: bytes, out: p4r.Action) -> None:
     out.action_id = action.id
     for param in action.params:
         value = data[param.offset : param.offset + param.size]
-        out.params.add(param_id=param.id, value=canonical(value))
+        out.params.add(param_id=param.id, value=param.shown(value))
+
+
+def canonical_action(action: BoundAction, message: p4r.Action) -> None:
+    """Put the parameter values of a message that was accepted into canonical form."""
+    params = {param.id: param for param in action.params}
+    for given in message.params:
+        if params[given.param_id].names is None:
+            given.value = canonical(given.value)

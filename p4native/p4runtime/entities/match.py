@@ -68,7 +68,7 @@ class KeyCodec:
             value = key[field.offset : end]
             bits = mask[field.offset : end]
             if field.kind == p4info.EXACT:
-                out.add(field_id=field.id).exact.value = canonical(value)
+                out.add(field_id=field.id).exact.value = field.shown(value)
             elif field.kind == p4info.LPM:
                 length = bin(int.from_bytes(bits, "big")).count("1") if bits else prefix_len
                 if length:
@@ -81,7 +81,7 @@ class KeyCodec:
             elif any(bits):
                 match = out.add(field_id=field.id)
                 if field.kind == p4info.OPTIONAL:
-                    match.optional.value = canonical(value)
+                    match.optional.value = field.shown(value)
                 else:
                     match.ternary.value, match.ternary.mask = canonical(value), canonical(bits)
 
@@ -98,9 +98,9 @@ class KeyCodec:
             raise self._wrong(field, f"match of type {kind}, expected {_NAMES[field.kind]}")
         what = f"{self._what}: {field.name}"
         if field.kind == p4info.EXACT:
-            return decode(match.exact.value, field.width, what), field.ones, 0
+            return field.value(match.exact.value, what), field.ones, 0
         if field.kind == p4info.OPTIONAL:
-            return decode(match.optional.value, field.width, what), field.ones, 0
+            return field.value(match.optional.value, what), field.ones, 0
         if field.kind == p4info.TERNARY:
             return self._ternary(field, match.ternary, what)
         if field.kind == p4info.LPM:

@@ -10,7 +10,7 @@ from finsy.proto import p4r
 
 from p4native.p4runtime.bind import BoundProfile, BoundTable
 from p4native.p4runtime.codec import canonical
-from p4native.p4runtime.entities.action import encode_action
+from p4native.p4runtime.entities.action import canonical_action, encode_action
 from p4native.p4runtime.entities.match import Match
 from p4native.p4runtime.entities.meters import fill_meter_config
 from p4native.p4runtime.entities.profiles import (
@@ -250,10 +250,9 @@ class OneShotWriter:
             self._ids.give(member)
 
 
-def decode_one_shot(action: p4r.TableAction) -> None:
+def decode_one_shot(table: BoundTable, action: p4r.TableAction) -> None:
     """Put the byte strings of a kept one-shot into canonical form."""
     for item in action.action_profile_action_set.action_profile_actions:
-        for param in item.action.params:
-            param.value = canonical(param.value)
+        canonical_action(table.actions[item.action.action_id], item.action)
         if item.watch_port:
             item.watch_port = canonical(item.watch_port)

@@ -160,7 +160,7 @@ def fill_entry(
     out.idle_timeout_ns = entry.idle_ns
     out.is_const = bool(entry.flags & Flag.CONST)
     if out.HasField("action"):  # a one-shot, kept as written
-        decode_one_shot(out.action)
+        decode_one_shot(table, out.action)
     elif entry.flags & Flag.MEMBER:
         out.action.action_profile_member_id = entry.action
     elif entry.flags & Flag.GROUP:
