@@ -2,7 +2,8 @@
 # Prepare this machine for the lab: Debian packages that are missing, then the Python environment.
 # A second run finds the stamp and returns at once. Works on Debian 12 and Ubuntu 22.04/24.04.
 # "setup.sh bench" adds the traffic generators that only the benches need, "setup.sh shell" the
-# environment of p4runtime-shell and PTF, "setup.sh test" that and the browser that looks at the report.
+# environment of p4runtime-shell and PTF, "setup.sh test" that, the browser that looks at the report
+# and clang's fuzzer.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -45,6 +46,13 @@ make_environment() {
         || fail "pip could not install this project"
 }
 
+# clang with libFuzzer, which is a package of its own where the distribution has split it off.
+install_fuzzer() {
+    install_packages clang || return 1
+    runtime="libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
+    ! apt-cache show "$runtime" >/dev/null 2>&1 || install_packages "$runtime"
+}
+
 make_shell_environment() {
     [ -x .venv-shell/bin/python ] || /usr/bin/python3 -m venv .venv-shell
     echo "setup: installing p4runtime-shell and PTF into .venv-shell"
@@ -72,7 +80,10 @@ shell|test)
     fi ;;
 esac
 
-# Ubuntu ships its browser in another way than as a package; the one test that wants it says so.
-if [ "${1:-}" = test ] && ! command -v chromium >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-    (install_packages chromium) || echo "setup: going on without chromium"
+# What single tests do better with. Ubuntu ships its browser in another way than as a package; the
+# test that wants it says so. Without clang the fuzz tests mutate blindly, with gcc.
+if [ "${1:-}" = test ] && [ "$(id -u)" = 0 ]; then
+    command -v chromium >/dev/null 2>&1 || (install_packages chromium) \
+        || echo "setup: going on without chromium"
+    command -v clang >/dev/null 2>&1 || (install_fuzzer) || echo "setup: going on without clang"
 fi

@@ -371,7 +371,7 @@ void harness_group(struct harness *h, bool clone, uint32_t id, const uint32_t *p
 
 		g->n = n;
 		for (uint32_t i = 0; i < n; i++)
-			g->out[i] = (struct p4n_replica){ ports[i], (uint16_t)(i + 1) };
+			g->out[i] = (struct p4n_replica){ .port = ports[i], .rid = (uint16_t)(i + 1) };
 		atomic_store(&page[id & 0xff], g);
 	}
 }

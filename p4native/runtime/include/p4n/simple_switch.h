@@ -279,7 +279,7 @@ P4N_FN void p4n_clone_egress(struct p4n_state *st, struct p4n_phv *p)
 	for (uint32_t i = 0; i < s->n; i++)
 		p4n_clone_again(st, p, s, list, &s->out[i]);
 	if (s->egress_port != P4N_NONE)
-		p4n_clone_again(st, p, s, list, &(struct p4n_replica){ s->egress_port, 0 });
+		p4n_clone_again(st, p, s, list, &(struct p4n_replica){ .port = s->egress_port });
 }
 #endif
 
