@@ -21,7 +21,8 @@ from typing import Any
 _PROBE = struct.Struct("!Qd")
 _REPLY = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _REQUEST = b"GET / HTTP/1.0\r\n\r\n"
-_SO_RCVBUFFORCE = 33  # linux/asm-generic/socket.h: beyond rmem_max, for root
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # linux/asm-generic/socket.h: beyond the limits, as root
+_FLOW_PORT, _FLOWS = 20_000, 32_768
 _TIMEOUT_S = 10.0
 
 
@@ -132,11 +133,71 @@ def _one_request(address: str, port: int) -> bool:
         return False
 
 
+def flows_send(target: str, port: int, first: int, rate: float, seconds: float) -> dict[str, Any]:
+    """Begin ``rate`` UDP flows per second, whether or not anybody keeps up; tell how many.
+
+    Flow ``n``, counted from ``first``, has ports of its own: 32,768 source ports are used in turn,
+    and then the target's port goes up by one. Its only datagram has its number and the time.
+    """
+    ends = bytes(4) + socket.inet_aton(target)  # the kernel fills in the source
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sender:
+        sender.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 1 << 24)
+        began, count, total = time.monotonic(), 0, int(rate * seconds)
+        while count < total and (now := time.monotonic()) - began < 2 * seconds:
+            due = min(int((now - began) * rate) + 1, total)
+            for number in range(first + count, first + due):
+                body = _PROBE.pack(number, time.monotonic())
+                ports = (_FLOW_PORT + number % _FLOWS, port + number // _FLOWS)
+                udp = struct.pack("!HHHH", *ports, 8 + len(body), 0)
+                head = struct.pack("!BBHHHBBH", 0x45, 0, 28 + len(body), 0, 0, 64, 17, 0)
+                sender.sendto(head + ends + udp + body, (target, 0))
+            count = due
+            time.sleep(0.001)
+        return {"sent": count, "per_s": count / (time.monotonic() - began)}
+
+
+def flows_receive(port: int, ports: int) -> dict[str, Any]:
+    """Receive the flows' datagrams until standard input closes; tell what came, and how late."""
+    late: dict[int, float] = {}
+    selector = selectors.DefaultSelector()
+    with contextlib.ExitStack() as stack:
+        for number in range(port, port + ports):
+            receiver = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            receiver.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
+            receiver.setblocking(False)
+            receiver.bind(("", number))
+            selector.register(receiver, selectors.EVENT_READ)
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        print("ready", flush=True)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is sys.stdin:
+                    return _lateness(late)
+                assert isinstance(key.fileobj, socket.socket)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        number, sent = _PROBE.unpack(key.fileobj.recv(64))
+                        late.setdefault(number, time.monotonic() - sent)
+
+
+def _lateness(late: dict[int, float]) -> dict[str, Any]:
+    """How many datagrams came, and the median and worst of their delays."""
+    delays = sorted(late.values()) or [0.0]
+    return {
+        "received": len(late),
+        "p50_ms": delays[len(delays) // 2] * 1e3,
+        "p99_ms": delays[len(delays) * 99 // 100] * 1e3,
+        "max_ms": delays[-1] * 1e3,
+    }
+
+
 _WORDS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[type, ...]]] = {
     "probe-send": (probe_send, (str, int, float, float)),
     "probe-receive": (probe_receive, (int,)),
     "serve": (serve, (int,)),
     "request": (request, (str, int, float, float)),
+    "flows-send": (flows_send, (str, int, int, float, float)),
+    "flows-receive": (flows_receive, (int, int)),
 }
 
 

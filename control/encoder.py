@@ -13,33 +13,30 @@ from google.protobuf import text_format
 from control.difference import Key, index, key_of
 from control.errors import ControlError
 from control.policy import Entry, Group, Meter, MeterRate, NicProgram, Session
+from control.policy.entries import Match
+from control.session import canonical
 
 _Field = Callable[[p4r.FieldMatch, Any], None]
 
 
-def _bytes(value: int) -> bytes:
-    """A number as P4Runtime's canonical byte string: as short as possible, one byte at least."""
-    return value.to_bytes(max(1, (value.bit_length() + 7) // 8), "big")
-
-
 def _exact(match: p4r.FieldMatch, value: int) -> None:
-    match.exact.value = _bytes(value)
+    match.exact.value = canonical(value)
 
 
 def _lpm(match: p4r.FieldMatch, value: tuple[int, int]) -> None:
-    match.lpm.value, match.lpm.prefix_len = _bytes(value[0]), value[1]
+    match.lpm.value, match.lpm.prefix_len = canonical(value[0]), value[1]
 
 
 def _ternary(match: p4r.FieldMatch, value: tuple[int, int]) -> None:
-    match.ternary.value, match.ternary.mask = _bytes(value[0] & value[1]), _bytes(value[1])
+    match.ternary.value, match.ternary.mask = canonical(value[0] & value[1]), canonical(value[1])
 
 
 def _range(match: p4r.FieldMatch, value: tuple[int, int]) -> None:
-    match.range.low, match.range.high = _bytes(value[0]), _bytes(value[1])
+    match.range.low, match.range.high = canonical(value[0]), canonical(value[1])
 
 
 def _optional(match: p4r.FieldMatch, value: int) -> None:
-    match.optional.value = _bytes(value)
+    match.optional.value = canonical(value)
 
 
 _KINDS: dict[int, _Field] = {
@@ -73,11 +70,20 @@ class Encoder:
         self.const_tables = frozenset(t.preamble.id for t in info.tables if t.is_const_table)
         self.table_ids = {t.preamble.alias: t.preamble.id for t in info.tables}
         self.table_sizes = {t.preamble.alias: t.size for t in info.tables}
+        self.digest_ids = {d.preamble.alias: d.preamble.id for d in info.digests}
         self.counter_ids = {c.preamble.alias: c.preamble.id for c in info.counters}
         self.metered = frozenset(meter.direct_table_id for meter in info.direct_meters)
         self.meter_ids = {m.preamble.alias: m.preamble.id for m in info.meters}
         self._tables = {t.preamble.alias: _Table(t, actions) for t in info.tables}
         self._known: dict[Entry, tuple[Key, p4r.Entity]] = {}
+        self._by_id = {table.id: alias for alias, table in self._tables.items()}
+
+    def exact_fields(self, table: str) -> dict[str, int]:
+        """Ids of a table's match fields by name. ControlError unless all of them are exact."""
+        fields = self._tables[table].fields
+        if any(encode is not _exact for _, encode in fields.values()):
+            raise ControlError(f"{table} of the P4 program on the NIC is not an exact table.")
+        return {name: number for name, (number, _) in fields.items()}
 
     def describe(self, update: p4r.Update) -> str:
         """One update as a line for the operator: sign, table, match, action."""
@@ -90,7 +96,8 @@ class Encoder:
 
     def _describe_entry(self, entry: p4r.TableEntry) -> str:
         """Table, match and action of an entry, with names and hexadecimal values."""
-        alias, table = next((a, t) for a, t in self._tables.items() if t.id == entry.table_id)
+        alias = self._by_id[entry.table_id]
+        table = self._tables[alias]
         names = {number: name for name, (number, _) in table.fields.items()}
         fields = [f"{names[match.field_id]}={_show(match)}" for match in entry.match]
         if entry.priority:
@@ -105,13 +112,17 @@ class Encoder:
                 words.append(f"-> {name}({', '.join(values)})")
         return " ".join(words)
 
+    def decode_match(self, entry: p4r.TableEntry) -> tuple[str, Match]:
+        """The table and match of an entry as read from a NIC."""
+        alias = self._by_id[entry.table_id]
+        given = {match.field_id: _value(match) for match in entry.match}
+        fields = self._tables[alias].fields.items()
+        return alias, tuple((name, given[n]) for name, (n, _) in fields if n in given)
+
     def decode(self, entry: p4r.TableEntry) -> Entry:
         """A table entry as read from a NIC, with the P4Info's names; statistics are left out."""
-        alias, table = next((a, t) for a, t in self._tables.items() if t.id == entry.table_id)
-        given = {match.field_id: _value(match) for match in entry.match}
-        match = tuple(
-            (name, given[number]) for name, (number, _) in table.fields.items() if number in given
-        )
+        alias, match = self.decode_match(entry)
+        table = self._tables[alias]
         chosen = entry.action.action
         values = {param.param_id: int.from_bytes(param.value, "big") for param in chosen.params}
         for action, (number, parameters) in table.actions.items():
@@ -155,7 +166,7 @@ class Encoder:
             action.action_id, known = table.actions[entry.action]
             parameters = dict(known)
             for name, number in entry.params:
-                action.params.add(param_id=parameters.pop(name), value=_bytes(number))
+                action.params.add(param_id=parameters.pop(name), value=canonical(number))
         except KeyError as error:
             raise self._mismatch(entry, f"no {error.args[0]!r}") from None
         if parameters:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import finsy
 from finsy.proto import p4r
 
 from control import announce
@@ -19,18 +19,19 @@ from control.errors import ControlError, NicDownError
 from control.events import HISTORY, EventBus
 from control.model import DesiredState, Placement
 from control.model.state import Network
-from control.nic import Nic, Pipeline, Step
+from control.nic import Nic, Step
 from control.plane import NicStatus, PortStats
 from control.policy import Entry, NicProgram, compile_nic, placements_of
 from control.policy.reasons import PORT_UPLINK, PORT_VF0, PuntReason
 from control.policy.room import lacking
 from control.policy.swap import NoRoom, stages
+from control.session import PacketIn, PacketOut, Pipeline
 from control.store import POLICY_NUMBERS, STATE, Store
 
 LOG = logging.getLogger(__name__)
 CONNECTION_TABLES = frozenset({"connection_v4_table", "connection_v6_table"})
 
-PacketHandler = Callable[[str, finsy.P4PacketIn], Awaitable[None]]
+PacketHandler = Callable[[str, Sequence[PacketIn]], Awaitable[None]]
 HeldHandler = Callable[[str, bytes, int], Awaitable[None]]
 Placements = Mapping[str, Sequence[Placement]]
 Plan = Mapping[str, Step]
@@ -373,7 +374,7 @@ class Fabric:
         ]
         session = self.nic(nic)
         frames = [
-            finsy.P4PacketOut(frame, mode=OUT_TO_PORT, port=PORT_UPLINK, network=network)
+            PacketOut(frame, (OUT_TO_PORT, PORT_UPLINK, network))
             for network, frame in announce.of_nic(self.state, nic, here)
         ]
         with contextlib.suppress(NicDownError):
@@ -397,7 +398,7 @@ class Fabric:
 
     @contextlib.contextmanager
     def on_packet(self, reason: int, handler: PacketHandler) -> Iterator[None]:
-        """Call ``handler`` with each packet that a NIC sends up for ``reason``."""
+        """Call ``handler`` with the packets that a NIC sends up for ``reason``."""
         handlers = self._handlers.setdefault(reason, [])
         handlers.append(handler)
         try:
@@ -409,26 +410,32 @@ class Fabric:
     def holding(self, vm: str, handler: HeldHandler) -> Iterator[None]:
         """Call ``handler`` with NIC, frame and network of each frame held for a VM."""
 
-        async def held(nic: str, packet: finsy.P4PacketIn) -> None:
-            place = (nic, int(packet["destination_port"]) - PORT_VF0)
-            if place in {(p.nic, p.vf) for p in self.placements.get(vm, ())}:
-                await handler(nic, packet.payload, int(packet["network"]))
+        async def held(nic: str, packets: Sequence[PacketIn]) -> None:
+            for metadata, payload in packets:
+                place = (nic, metadata["destination_port"] - PORT_VF0)
+                if place in {(p.nic, p.vf) for p in self.placements.get(vm, ())}:
+                    await handler(nic, payload, metadata["network"])
 
         with self.on_packet(PuntReason.HELD, held):
             yield
 
     async def _take_packets(self, nic: Nic) -> None:
-        """Hand packet-ins to the handlers until cancelled."""
-        async for packet in nic.packets():
-            reason = int(packet["reason"])
-            port, size = packet["ingress_port"], len(packet.payload)
-            words = _punt_words(reason)
-            self.bus.emit("packet_in", nic.name, f"{size} bytes from port {port}: {words}")
-            for handler in list(self._handlers.get(reason, ())):
-                try:
-                    await handler(nic.name, packet)
-                except ControlError as error:
-                    LOG.warning("%s: packet-in (%s) not handled: %s", nic.name, words, error)
+        """Hand packet-ins to the handlers until cancelled: in their order, by reason."""
+        async for packets in nic.packets():
+            for reason, alike in itertools.groupby(packets, _reason):
+                await self._hand_on(nic.name, reason, list(alike))
+
+    async def _hand_on(self, nic: str, reason: int, packets: Sequence[PacketIn]) -> None:
+        words = _punt_words(reason)
+        metadata, payload = packets[0]
+        text = f"{len(payload)} bytes from port {metadata['ingress_port']}: {words}"
+        more = f" and {len(packets) - 1} more of the same kind" if len(packets) > 1 else ""
+        self.bus.emit("packet_in", nic, text + more)
+        for handler in list(self._handlers.get(reason, ())):
+            try:
+                await handler(nic, packets)
+            except ControlError as error:
+                LOG.warning("%s: packet-in (%s) not handled: %s", nic, words, error)
 
     async def announce(self, nic: str, network: Network, frame: bytes) -> None:
         """Send a frame out of a NIC's uplink in a network."""
@@ -468,6 +475,10 @@ async def _cancel(*futures: asyncio.Future[Any]) -> None:
 def _no_room(nic: Nic, words: Iterable[str]) -> ControlError:
     """The refusal of what does not fit into a NIC's tables."""
     return ControlError(f"RESOURCE_EXHAUSTED: {nic.name} has no room: {'; '.join(words)}.")
+
+
+def _reason(packet: PacketIn) -> int:
+    return packet.metadata["reason"]
 
 
 def _punt_words(reason: int) -> str:

@@ -9,43 +9,36 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Coroutine,
     Iterable,
     Mapping,
     Sequence,
 )
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import finsy
-from finsy.p4client import P4Client, P4ClientError
-from finsy.proto import p4r
+from finsy.proto import p4r, rpc_code
 
 from control.difference import Difference, Key, compare, index
 from control.encoder import Encoder
 from control.errors import ControlError, NicDownError, NicError
-from control.policy import Entry
+from control.inbox import Inbox
 from control.quirks import reset_meters
+from control.session import Listener, P4Session, PacketIn, PacketOut, Pipeline, failed_updates
+from control.wire import RpcError
 
 LOG = logging.getLogger(__name__)
 BATCH = 2000
-PACKET_QUEUE = 4096
+PACKET_QUEUE = 8192
+NOTICE_QUEUE = 1 << 17  # idle entries and digests: what a full connection table can tell at once
+TAKEN = 1024  # packets or notices handed on together
 DIGEST_LIST = 100  # records per digest message at the most
 DIGEST_DELAY_NS = 5_000_000  # that a record may wait for others
+DIGEST_ACK_NS = 10**9
 # These tables switch traffic over to entries written before, so they are changed last.
 SWITCHING_TABLES = ("port_table", "destination_table")
 _PROBE_S = 0.05
 _RETRY_S = 0.5
 GRACE_S = 0.02
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """The two files of a compiled program."""
-
-    p4info: Path
-    blob: Path
+_AWAY = (rpc_code.UNAVAILABLE, rpc_code.CANCELLED)  # a server that stops cancels calls
 
 
 @dataclass(frozen=True)
@@ -81,12 +74,12 @@ class Nic:
         self._left = self.encoder.const_tables | {ids[name] for name in keep if name in ids}
         self._rules = {number for name, number in ids.items() if name.startswith("rules_")}
         self._last = tuple(ids[name] for name in SWITCHING_TABLES if name in ids)
-        self._options = finsy.SwitchOptions(
-            p4info=pipeline.p4info, p4blob=pipeline.blob, device_id=device_id
-        )
-        self._switch: finsy.Switch | None = None
+        self._pipeline = pipeline
+        self._session: P4Session | None = None
+        self._packets: Inbox[PacketIn] = Inbox(PACKET_QUEUE)
+        self._digests: Inbox[p4r.DigestList] = Inbox(NOTICE_QUEUE)
+        self._idle: Inbox[p4r.TableEntry] = Inbox(NOTICE_QUEUE)
         self._held: Mapping[Key, p4r.Entity] | None = None
-        self._stream = asyncio.Lock()  # gRPC takes one message at a time into a stream
         self._up = asyncio.Event()
         self._failed = asyncio.Event()
         self._at_end: list[Callable[[], object]] = []
@@ -94,7 +87,7 @@ class Nic:
     @property
     def is_connected(self) -> bool:
         """Whether there is a session; its first reconciliation may be under way still."""
-        return self._switch is not None
+        return self._session is not None
 
     @property
     def is_up(self) -> bool:
@@ -114,10 +107,10 @@ class Nic:
         while True:
             await self._wait_listening()
             try:
-                await self._session(on_up)
-            except (P4ClientError, ControlError, RuntimeError, OSError) as error:
+                await self._one_session(on_up)
+            except (RpcError, ControlError, OSError) as error:
                 self.last_error = str(error)
-                if not isinstance(error, NicDownError):
+                if not _is_away(error):
                     self._failed.set()
                 LOG.warning("%s: session ended: %s", self.name, error)
                 await asyncio.sleep(_RETRY_S)
@@ -139,21 +132,22 @@ class Nic:
                     await writer.wait_closed()
                 return
 
-    async def _session(self, on_up: Callable[[Nic], Awaitable[None]]) -> None:
+    async def _one_session(self, on_up: Callable[[Nic], Awaitable[None]]) -> None:
         """One session, from arbitration to the end of the stream."""
-        async with finsy.Switch(self.name, self.address, self._options) as switch:
-            down = asyncio.Event()
-            switch.ee.once(finsy.SwitchEvent.CHANNEL_DOWN, lambda _: down.set())
-            self._switch = switch
+        listen = Listener(self._packets.put, lambda one: self._digests.put((one,)), self._idle.put)
+        for inbox in (self._packets, self._digests, self._idle):
+            inbox.clear()
+        async with P4Session(self.address, self.device_id, self._pipeline, listen) as session:
+            self._session = session
             self._held = None
             self.sessions += 1
             try:
                 await on_up(self)
                 self._up.set()
-                await down.wait()
+                await session.wait_ended()
             finally:
                 self._up.clear()
-                self._switch = None
+                self._session = None
                 for callback in self._at_end:
                     callback()
                 self._at_end.clear()
@@ -162,14 +156,14 @@ class Nic:
         """Call ``callback`` once, when the present session ends."""
         self._at_end.append(callback)
 
-    def _require(self) -> finsy.Switch:
+    def _require(self) -> P4Session:
         """The established session; NicDownError if there is none."""
-        if self._switch is None:
+        if self._session is None:
             raise NicDownError(
                 f"{self.name} is not connected ({self.address}); wait until it is back "
                 "(lab nics), or look into its log."
             )
-        return self._switch
+        return self._session
 
     async def reconcile(self, desired: Mapping[Key, p4r.Entity]) -> Difference:
         """Write what differs between ``desired`` and what the NIC holds; returns what was written.
@@ -285,16 +279,11 @@ class Nic:
 
     async def read(self, queries: Sequence[p4r.Entity]) -> list[p4r.Entity]:
         """Read entities as protobuf messages; raises NicDownError or NicError."""
-        self._require()
-        request = p4r.ReadRequest(device_id=self.device_id, entities=queries)
-        found: list[p4r.Entity] = []
+        session = self._require()
         try:
-            async with P4Client(self.address) as client:
-                async for reply in client.request_iter(request):
-                    found.extend(reply.entities)
-        except P4ClientError as error:
+            return await session.read(queries)
+        except RpcError as error:
             raise _translate(self.name, "read", error) from error
-        return found
 
     async def read_counter(self, name: str, cells: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Those of an indirect counter's cells that have counted: index to (packets, bytes)."""
@@ -316,120 +305,80 @@ class Nic:
 
         Only for tables named in ``keep``: the others are changed by ``reconcile`` and ``execute``.
         """
-        switch = self._require()
+        session = self._require()
+        encoded = [update.SerializeToString() for update in updates]
         try:
-            for start in range(0, len(updates), BATCH):
-                await self._own(switch.write(updates[start : start + BATCH]))
-        except P4ClientError as error:
+            for start in range(0, len(encoded), BATCH):
+                await session.write(encoded[start : start + BATCH])
+        except RpcError as error:
             raise _translate(self.name, "write", error) from error
 
-    async def _own(self, call: Coroutine[Any, Any, None]) -> None:
-        """Await a call of the session. NicDownError if the session ends meanwhile.
-
-        The client library cancels the calls of a session that ends; a caller that nobody has
-        cancelled must not see that as its own cancellation.
-        """
-        task = asyncio.ensure_future(call)
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
-        if task.cancelled():
-            raise NicDownError(f"{self.name} went away during a call.")
-        task.result()
-
-    async def write_each(self, updates: Sequence[p4r.Update]) -> list[str]:
-        """Write updates that are independent; per update "" or the code it was refused with."""
-        switch = self._require()
+    async def write_each(self, updates: Sequence[bytes]) -> list[str]:
+        """Write encoded updates that are independent; per update "" or why it was refused."""
+        session = self._require()
         codes = [""] * len(updates)
         for start in range(0, len(updates), BATCH):
             try:
-                await self._own(switch.write(updates[start : start + BATCH]))
-            except P4ClientError as error:
-                if not error.details:
+                await session.write(updates[start : start + BATCH])
+            except RpcError as error:
+                failed = failed_updates(error)
+                if not failed:
                     raise _translate(self.name, "write", error) from error
-                for number, detail in error.details.items():
-                    codes[start + number] = detail.canonical_code.name
+                for number, (code, _) in failed.items():
+                    codes[start + number] = code
         return codes
 
-    async def packet_out(self, payload: bytes, **metadata: int) -> None:
-        """Send a packet through the NIC; ``metadata`` are the packet-out header's fields."""
-        switch = self._require()
-        try:
-            async with self._stream:
-                await self._own(switch.write([finsy.P4PacketOut(payload, **metadata)]))
-        except P4ClientError as error:
-            raise _translate(self.name, "packet-out", error) from error
+    async def packet_out(self, payload: bytes, *, mode: int, port: int, network: int) -> None:
+        """Send a packet through the NIC; the keywords are the packet-out header's fields."""
+        await self.packet_outs((PacketOut(payload, (mode, port, network)),))
 
-    async def packet_outs(self, packets: Sequence[finsy.P4PacketOut]) -> None:
+    async def packet_outs(self, packets: Sequence[PacketOut]) -> None:
         """Send many packets through the NIC, in order."""
-        switch = self._require()
+        session = self._require()
         try:
-            async with self._stream:
-                await self._own(switch.write(list(packets)))
-        except P4ClientError as error:
+            await session.send_packets(packets)
+        except RpcError as error:
             raise _translate(self.name, "packet-out", error) from error
 
-    async def packets(self) -> AsyncIterator[finsy.P4PacketIn]:
-        """Packets that the NIC sends up during the present session."""
-        async for packet in self._require().read_packets(queue_size=PACKET_QUEUE):
-            yield packet
+    async def packets(self) -> AsyncIterator[list[PacketIn]]:
+        """Packets that the NIC sends up during the present session, as many as wait at a time."""
+        while True:
+            yield await self._packets.take(TAKEN)
 
-    # connections: entries, notifications and digests outside of reconciliation
+    async def digests(self, name: str) -> AsyncIterator[list[p4r.DigestList]]:
+        """Subscribe to a digest; its lists during the present session, each acknowledged."""
+        entity = p4r.Entity()
+        entity.digest_entry.digest_id = self.encoder.digest_ids[name]
+        entity.digest_entry.config.max_list_size = DIGEST_LIST
+        entity.digest_entry.config.max_timeout_ns = DIGEST_DELAY_NS
+        entity.digest_entry.config.ack_timeout_ns = DIGEST_ACK_NS
+        await self.write([p4r.Update(type=p4r.Update.INSERT, entity=entity)])
+        while True:
+            lists = await self._digests.take(TAKEN)
+            yield lists
+            for one in lists:
+                self._require().acknowledge(one)
 
-    async def apply(
-        self,
-        inserts: Sequence[Entry] = (),
-        modifies: Sequence[Entry] = (),
-        deletes: Sequence[Entry] = (),
-    ) -> None:
-        """Write entries of tables named in ``keep``; raises NicDownError or NicError."""
-        kinds = (
-            (p4r.Update.INSERT, inserts),
-            (p4r.Update.MODIFY, modifies),
-            (p4r.Update.DELETE, deletes),
-        )
-        await self.write(
-            [
-                p4r.Update(type=kind, entity=self.encoder.entry(entry))
-                for kind, entries in kinds
-                for entry in entries
-            ]
-        )
-
-    async def digests(self, name: str) -> AsyncIterator[Sequence[Any]]:
-        """Subscribe to a digest; yields its lists during the present session, each acknowledged."""
-        switch = self._require()
-        config = finsy.P4DigestEntry(
-            name, max_list_size=DIGEST_LIST, max_timeout_ns=DIGEST_DELAY_NS, ack_timeout_ns=10**9
-        )
-        try:
-            await switch.insert([config])
-        except P4ClientError as error:
-            raise _translate(self.name, "digest subscription", error) from error
-        async for digest in switch.read_digests(name, queue_size=PACKET_QUEUE):
-            yield digest.data
-            async with self._stream:
-                await switch.write([digest.ack()])
-
-    async def idle_timeouts(self) -> AsyncIterator[finsy.P4TableEntry]:
+    async def idle_timeouts(self) -> AsyncIterator[list[p4r.TableEntry]]:
         """Entries that have been idle for their time, during the present session."""
-        switch = self._require()
-        async for notification in switch.read_idle_timeouts(queue_size=PACKET_QUEUE):
-            for entry in notification:
-                yield entry
+        while True:
+            yield await self._idle.take(NOTICE_QUEUE)
 
 
-def _translate(name: str, what: str, error: P4ClientError) -> NicError | NicDownError:
+def _is_away(error: Exception) -> bool:
+    """Whether a session ended because the NIC did, not because it refused something."""
+    unreachable = isinstance(error, RpcError) and error.code in _AWAY
+    return unreachable or isinstance(error, (NicDownError, OSError))
+
+
+def _translate(name: str, what: str, error: RpcError) -> NicError | NicDownError:
     """Turn a gRPC error into the controller's own, naming the first failed update."""
-    if error.code == finsy.GRPCStatusCode.UNAVAILABLE:
+    if error.code in _AWAY:
         return NicDownError(f"{name} went away during a {what}.")
-    for number, detail in error.details.items():
-        code = detail.canonical_code.name
+    failed = failed_updates(error)
+    for number, (code, words) in failed.items():
         return NicError(
             f"{name} refused update {number} of a {what} "
-            f"({code}: {detail.message or 'no reason'}); {len(error.details)} updates failed."
+            f"({code}: {words or 'no reason'}); {len(failed)} updates failed."
         )
-    return NicError(f"{name} refused a {what}: {error.code.name}: {error.message}")
+    return NicError(f"{name} refused a {what}: {rpc_code.Code.Name(error.code)}: {error.message}")

@@ -16,11 +16,11 @@ from control.migration.record import Record
 from control.migration.replug import Replug
 from control.migration.site import Site
 from control.model.types import GuestModel
-from control.nic import Pipeline
 from control.ovs.plane import OvsPlane
 from control.policy import compile_nic
 from control.policy.sriov import compile_sriov
 from control.service import Controller
+from control.session import Pipeline
 from control.store import Store
 from topologies.errors import LabError
 from topologies.hypervisor import Hypervisor

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.measure import Bench
 from bench.suites.connections import CONNECTIONS
 from bench.suites.control import CONTROL
+from bench.suites.flows import FLOWS, HELD
 from bench.suites.migration import MIGRATION
 from bench.suites.neighbours import NEIGHBOURS
 from bench.suites.plain import COST, LATENCY, THROUGHPUT
@@ -19,6 +20,8 @@ BENCHES: dict[str, Bench] = {
         POLICY,
         WORST_CASE,
         CONNECTIONS,
+        FLOWS,
+        HELD,
         NEIGHBOURS,
         MIGRATION,
         CONTROL,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bench.measure import Bench, Effort, Figure, Round, fixed
-from bench.rules import applied, group, with_group
+from bench.rules import applied
+from bench.suites.flows import unlimited
 from bench.suites.plain import pair
 from bench.traffic import guest, guest_service
 from topologies.lab import Lab
@@ -16,10 +17,7 @@ def _connections(lab: Lab, condition: str, effort: Effort) -> Round:
     client, server = pair(lab, "across")
     state = lab.controller.state
     if condition == "stateful policy":
-        free = {"max_new_connections": 0, "max_connections": 0}
-        vms = [vm.model_copy(update=free) for vm in state.vms]
-        state = state.model_copy(update={"vms": vms})
-        state = with_group(state, group(10, stateful=True), client.name, server.name)
+        state = unlimited(state, client.name, server.name)
     with applied(lab, state), guest_service(server, "serve", _PORT):
         words = ("request", server.ip, _PORT, 0, effort.seconds)
         running = [guest(client, *words) for _ in range(_CLIENTS)]

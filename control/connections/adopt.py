@@ -67,9 +67,9 @@ def _claim(
 
 
 def _take(decider: Decider, found: Adopted, connection: Connection) -> None:
-    for key, entry in connection.entries(decider.places).items():
+    for key, becomes in connection.entries(decider.places).items():
         if key in found.strangers:
-            connection.installed[key] = entry
+            connection.installed[key] = becomes
             del found.strangers[key]
 
 

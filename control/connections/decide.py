@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from control.connections.choice import PortPool, choose_member
-from control.connections.flow import ICMP, Flow, embedded, parse
+from control.connections.flow import ICMP, Flow, embedded, flow_of
 from control.connections.judge import Judge
 from control.connections.record import (
     ZONE_OF_VF,
@@ -34,8 +35,7 @@ class Refusal(Enum):
     QUOTA = "the VM has as many connections as it may have"
 
 
-@dataclass(frozen=True, slots=True)
-class Punt:
+class Punt(NamedTuple):
     """A packet-in."""
 
     nic: str
@@ -44,6 +44,14 @@ class Punt:
     network: int
     out_port: int
     frame: bytes
+
+
+class Seen(NamedTuple):
+    """What a packet is: its flow inside, its address space, and the key that would catch it."""
+
+    flow: Flow
+    tenant: int
+    key: EntryKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +155,27 @@ class Decider:
                 found[outside, ip_number(floating.address)] = inside
         return found
 
-    def decide(self, punt: Punt) -> Decision:
+    def look(self, punt: Punt) -> Seen | None:
+        """What a packet is; None if it belongs to no connection."""
+        flow = flow_of(punt.frame)
+        tenant = self._tenant.get(punt.network)
+        if flow is None or tenant is None or punt.reason == PuntReason.RELATED:
+            return None
+        if punt.in_port >= PORT_VF0:
+            return Seen(flow, tenant, (punt.nic, ZONE_OF_VF | punt.in_port, flow))
+        if (punt.network, flow.dst) in self._floating:
+            tenant, own = self._floating[punt.network, flow.dst]
+            flow = flow._replace(dst=own)
+        return Seen(flow, tenant, (punt.nic, tenant, flow))
+
+    def decide(self, punt: Punt, seen: Seen | None) -> Decision:
         """The connection to install, the flow an error is about, or why nothing is done."""
         if punt.reason == PuntReason.RELATED:
             quoted = embedded(punt.frame)
             return Refusal.UNRELATED if quoted is None else Related(quoted)
-        packet = parse(punt.frame)
-        tenant = self._tenant.get(punt.network)
-        if packet is None or tenant is None:
+        if seen is None:
             return Refusal.NOT_IP
-        flow = packet.flow
-        if punt.in_port < PORT_VF0 and (punt.network, flow.dst) in self._floating:
-            tenant, own = self._floating[punt.network, flow.dst]
-            flow = flow._replace(dst=own)
+        flow, tenant, _ = seen
         vm_a = self._at.get((punt.nic, punt.in_port)) or self._by_address.get((tenant, flow.src))
         if vm_a is not None and not self.allows(vm_a, "out", flow):
             return Refusal.POLICY
@@ -168,20 +184,6 @@ class Decider:
         if punt.reason == PuntReason.NAT:
             return self._translate(punt, tenant, flow, vm_a)
         return self._plain(punt, tenant, flow, vm_a)
-
-    def entry_key(self, punt: Punt) -> EntryKey | None:
-        """NIC and key of the entry that would have caught a packet; None for no connection."""
-        packet = parse(punt.frame)
-        tenant = self._tenant.get(punt.network)
-        if packet is None or tenant is None or punt.reason == PuntReason.RELATED:
-            return None
-        flow, zone = packet.flow, tenant
-        if punt.in_port >= PORT_VF0:
-            zone = ZONE_OF_VF | punt.in_port
-        elif (punt.network, flow.dst) in self._floating:
-            zone, own = self._floating[punt.network, flow.dst]
-            flow = flow._replace(dst=own)
-        return punt.nic, zone, flow
 
     def vm_at(self, nic: str, port: int) -> str | None:
         """The VM behind a NIC's port."""

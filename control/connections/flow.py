@@ -30,6 +30,19 @@ class Flow(NamedTuple):
         return Flow(self.version, self.dst, self.src, self.protocol, self.dst_port, self.src_port)
 
 
+_PLAIN = struct.Struct("!12xHB5xHxB2xIIHH")  # Ethernet, IPv4 without options, ports
+
+
+def flow_of(frame: bytes) -> Flow | None:
+    """A frame's flow, as ``parse`` reads it; at once for the most usual frames."""
+    if len(frame) >= _ETHERNET + 40:
+        kind, version, fragment, protocol, src, dst, src_port, dst_port = _PLAIN.unpack_from(frame)
+        if kind == _IPV4 and version == 0x45 and not fragment & 0x1FFF and protocol in (TCP, UDP):
+            return Flow(4, src, dst, protocol, src_port, dst_port)
+    packet = parse(frame)
+    return packet.flow if packet is not None else None
+
+
 class Packet(NamedTuple):
     """A frame's flow, its TCP flags (0 if it is not TCP) and where its headers begin."""
 

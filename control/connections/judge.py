@@ -49,10 +49,18 @@ class Judge:
             for direction in ("out", "in")
             for version in (4, 6)
         }
-        self.allows = lru_cache(_MEMORY)(self._allows)
+        self._source_ports = any(
+            rule.src_ports != _ANY_PORT for rules in self._rules.values() for rule in rules
+        )
+        self._remembered = lru_cache(_MEMORY)(self._judge)
 
-    def _allows(self, direction: str, flow: Flow) -> bool:
+    def allows(self, direction: str, flow: Flow) -> bool:
         """Whether a VM with these rules may send (``out``) or get (``in``) a flow."""
+        if not self._source_ports:  # then all connections to a service share a verdict
+            flow = Flow(flow[0], flow[1], flow[2], flow[3], 0, flow[5])
+        return self._remembered(direction, flow)
+
+    def _judge(self, direction: str, flow: Flow) -> bool:
         for rule in self._rules[direction, flow.version]:
             if rule.matches(flow):
                 return rule.allow

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import logging
+import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from control.connections.adopt import adopt
 from control.connections.choice import PortPool
 from control.connections.decide import Decider, Decision, Punt, Refusal, Related
 from control.connections.flow import FIN, RST, TCP, Flow, parse, rewrite
-from control.connections.record import Connection, EntryKey
+from control.connections.record import (
+    FROM_INITIATOR,
+    FROM_RESPONDER,
+    Change,
+    Connection,
+    EntryKey,
+)
 from control.errors import ControlError
+from control.inbox import Inbox
 from control.policy.entries import Entry
 from control.policy.reasons import PuntReason
 
@@ -29,7 +39,8 @@ FULL = "RESOURCE_EXHAUSTED"
 EXISTS = "ALREADY_EXISTS"
 MISSING = "NOT_FOUND"
 
-Change = tuple[str, Entry]  # "insert", "modify" or "delete"
+Frame = tuple[bytes, int, int, int]  # frame, packet_out mode, port, network
+Halves = dict[EntryKey, Flow | None]
 
 
 class Switchboard(Protocol):
@@ -38,14 +49,14 @@ class Switchboard(Protocol):
     async def write_each(self, nic: str, changes: Sequence[Change]) -> list[str]:
         """Write changes that are independent of each other; per change "" or why it failed."""
 
-    async def resume(self, nic: str, frames: Sequence[tuple[bytes, int, int, int]]) -> None:
-        """Send frames on: (frame, packet_out mode, port, network)."""
+    async def resume(self, nic: str, frames: Sequence[Frame]) -> None:
+        """Send frames on."""
 
     async def set_overflow(self, nic: str, on: bool) -> None:
         """Whether a NIC asks the host about what it denies to stateful VMs."""
 
-    async def idle_s(self, nic: str, entry: Entry) -> float | None:
-        """Seconds since an entry was last hit; None if it is not there."""
+    async def idle_s(self, nic: str, keys: Sequence[EntryKey]) -> dict[EntryKey, float]:
+        """Seconds since entries were last hit, or made; those that are not there are left out."""
 
 
 class ConnectionManager:
@@ -68,13 +79,15 @@ class ConnectionManager:
         self._by_entry: dict[EntryKey, Connection] = {}
         self._software: dict[EntryKey, tuple[Connection, float]] = {}
         self._overflowing: set[str] = set()
-        self._closing: set[Connection] = set()
+        self._closing: deque[Connection] = deque()  # by the time at which they end
+        self._of_vm: defaultdict[str, set[Connection]] = defaultdict(set)
+        self._moved: list[tuple[float, int, Connection]] = []  # heap by when they may be idle
+        self._serial = itertools.count()
         self._paid: Counter[str] = Counter()
-        self._queue: asyncio.Queue[Punt] = asyncio.Queue(QUEUE)
+        self._queue: Inbox[Punt] = Inbox(QUEUE)
         self._lock = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self.refused: Counter[Refusal] = Counter()
-        self.overflow = 0
         self.installed = 0
 
     def __len__(self) -> int:
@@ -83,6 +96,10 @@ class ConnectionManager:
     def count(self, vm: str) -> int:
         """Connections that count against a VM's quota."""
         return self._paid[vm]
+
+    def of_vm(self, vm: str) -> frozenset[Connection]:
+        """The connections of a VM that are in the NICs."""
+        return frozenset(self._of_vm.get(vm, ()))
 
     # life cycle
 
@@ -100,18 +117,18 @@ class ConnectionManager:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
-    def offer(self, punt: Punt) -> None:
-        """Take a packet-in; when the host cannot keep up it is dropped and counted."""
-        try:
-            self._queue.put_nowait(punt)
-        except asyncio.QueueFull:
-            self.overflow += 1
+    @property
+    def overflow(self) -> int:
+        """Packet-ins dropped because the host did not keep up."""
+        return self._queue.dropped
+
+    def offer(self, punts: Iterable[Punt]) -> None:
+        """Take packet-ins; when the host cannot keep up they are dropped and counted."""
+        self._queue.put(punts)
 
     async def _work(self) -> None:
         while True:
-            batch = [await self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
+            batch = await self._queue.take(BATCH)
             try:
                 await self.handle(batch)
             except ControlError as error:
@@ -124,23 +141,32 @@ class ConnectionManager:
         async with self._lock:
             decider = self._decider()
             fresh: dict[EntryKey, Connection] = {}
-            ways = [self._decided(decider, punt, fresh) for punt in batch]
-            await self._install(dict.fromkeys(fresh.values()))
-            frames: dict[str, list[tuple[bytes, int, int, int]]] = {}
+            wanted: dict[Connection, Halves] = {}
+            ways = [self._decided(decider, punt, fresh, wanted) for punt in batch]
+            await self._install(wanted)
+            frames: dict[str, list[Frame]] = {}
             for punt, way in zip(batch, ways, strict=True):
                 if not isinstance(way, Refusal):
                     frames.setdefault(punt.nic, []).append(self._onward(decider, punt, way))
             for nic, some in frames.items():
                 await self._board.resume(nic, some)
 
-    def _decided(self, decider: Decider, punt: Punt, fresh: dict[EntryKey, Connection]) -> Decision:
+    def _decided(
+        self,
+        decider: Decider,
+        punt: Punt,
+        fresh: dict[EntryKey, Connection],
+        wanted: dict[Connection, Halves],
+    ) -> Decision:
         """A decision, for which a connection that exists already stands in."""
-        known = self._known(decider, punt, fresh)
-        if known is not None:
-            return known
+        seen = decider.look(punt)
+        if seen is not None:
+            known = fresh.get(seen.key) or self._known(seen.key)
+            if known is not None:
+                return known
         if punt.reason in (PuntReason.OVERFLOW, PuntReason.ROUTER):
             return self._refuse(Refusal.POLICY)
-        decision = decider.decide(punt)
+        decision = decider.decide(punt, seen)
         if isinstance(decision, Related):
             return (
                 decision if self._has_flow(punt.nic, decision) else self._refuse(Refusal.UNRELATED)
@@ -151,24 +177,20 @@ class ConnectionManager:
         if quota and self._paid[decision.payer] >= quota:
             self._forget_port(decision)
             return self._refuse(Refusal.QUOTA)
-        self._paid[decision.payer] += 1
-        decision.wanted = decision.entries(decider.places)
-        for key in decision.wanted:
-            fresh[key] = decision
+        halves = decision.entries(decider.places)
+        if halves:
+            self._paid[decision.payer] += 1
+            wanted[decision] = halves
+            fresh.update(dict.fromkeys(halves, decision))
         return decision
 
     def _refuse(self, refusal: Refusal) -> Refusal:
         self.refused[refusal] += 1
         return refusal
 
-    def _known(
-        self, decider: Decider, punt: Punt, fresh: Mapping[EntryKey, Connection]
-    ) -> Connection | None:
+    def _known(self, key: EntryKey) -> Connection | None:
         """The connection that a packet belongs to, if it exists: a packet sent again."""
-        key = decider.entry_key(punt)
-        if key is None:
-            return None
-        found = fresh.get(key) or self._by_entry.get(key)
+        found = self._by_entry.get(key)
         if found is None and key in self._software:
             found = self._software[key][0]
             self._software[key] = (found, self._clock())
@@ -183,23 +205,35 @@ class ConnectionManager:
             if key[0] == nic
         )
 
-    async def _install(self, connections: Iterable[Connection]) -> None:
+    async def _install(self, wanted: Mapping[Connection, Halves]) -> None:
         """Write the entries of new connections; those that do not fit are kept in software."""
-        wanted: dict[str, list[tuple[Connection, EntryKey, Entry]]] = {}
-        for connection in connections:
-            for key, entry in connection.wanted.items():
-                wanted.setdefault(key[0], []).append((connection, key, entry))
-        failed: set[Connection] = set()
-        for nic, items in wanted.items():
-            results = await self._write(nic, [("insert", entry) for _, _, entry in items])
-            for (connection, key, entry), result in zip(items, results, strict=True):
+        by_nic: dict[str, list[tuple[Connection, EntryKey, Flow | None]]] = {}
+        for connection, halves in wanted.items():
+            for key, becomes in halves.items():
+                by_nic.setdefault(key[0], []).append((connection, key, becomes))
+        writes = [
+            self._write(nic, [connection.insert(key, becomes) for connection, key, becomes in some])
+            for nic, some in by_nic.items()
+        ]
+        failed: dict[Connection, Halves] = {}
+        for items, results in zip(by_nic.values(), await asyncio.gather(*writes), strict=True):
+            for (connection, key, becomes), result in zip(items, results, strict=True):
                 if result in ("", EXISTS):
-                    connection.installed[key] = entry
-                    self._by_entry[key] = connection
+                    self._note(connection, key, becomes)
                 else:
-                    failed.add(connection)
-        self.installed += len({item[0] for items in wanted.values() for item in items} - failed)
-        await self._to_software(failed)
+                    failed[connection] = wanted[connection]
+        self.installed += len(wanted) - len(failed)
+        if failed:
+            await self._to_software(failed)
+
+    def _note(self, connection: Connection, key: EntryKey, becomes: Flow | None) -> None:
+        """An entry of a connection is in its NIC."""
+        if not connection.installed:
+            for vm in (connection.vm_a, connection.vm_b):
+                if vm is not None:
+                    self._of_vm[vm].add(connection)
+        connection.installed[key] = becomes
+        self._by_entry[key] = connection
 
     async def _write(self, nic: str, changes: Sequence[Change]) -> list[str]:
         """Write to one NIC; one that is away gets its connections when it is back."""
@@ -209,11 +243,11 @@ class ConnectionManager:
             LOG.warning("connections of %s: %s", nic, error)
             return [""] * len(changes)
 
-    async def _to_software(self, connections: Iterable[Connection]) -> None:
+    async def _to_software(self, connections: Mapping[Connection, Halves]) -> None:
         """A table is full: the host forwards these connections' packets itself."""
         await self._uninstall(connections)
-        for connection in connections:
-            for key in connection.wanted:
+        for connection, halves in connections.items():
+            for key in halves:
                 self._software[key] = (connection, self._clock())
         await self._tell_overflow()
 
@@ -229,7 +263,8 @@ class ConnectionManager:
 
     def in_software(self, punt: Punt) -> bool:
         """Whether a packet belongs to a connection that the host forwards itself."""
-        return self._decider().entry_key(punt) in self._software
+        seen = self._decider().look(punt)
+        return seen is not None and seen.key in self._software
 
     def _onward(
         self, decider: Decider, punt: Punt, way: Connection | Related
@@ -252,7 +287,8 @@ class ConnectionManager:
     def closed_by(self, nic: str, digest: Sequence[int]) -> None:
         """Take a closing_connection_t: zone, src, dst, src_port, dst_port, flags."""
         zone, src, dst, src_port, dst_port, flags = digest
-        for version in (4, 6):
+        versions = (6,) if max(src, dst) >> 32 else (4, 6)
+        for version in versions:
             flow = Flow(version, src, dst, TCP, src_port, dst_port)
             self.closing((nic, zone, flow), flags)
 
@@ -262,30 +298,43 @@ class ConnectionManager:
         if connection is None:
             return
         if flags & FIN:
-            connection.closing.add(_from_initiator(connection, key[2]))
-        if flags & RST or len(connection.closing) == 2:
+            initiator = _from_initiator(connection, key[2])
+            connection.closing |= FROM_INITIATOR if initiator else FROM_RESPONDER
+        both = connection.closing == FROM_INITIATOR | FROM_RESPONDER
+        if (flags & RST or both) and connection.close_at is None:
             connection.close_at = self._clock() + LINGER_S
-            self._closing.add(connection)
+            self._closing.append(connection)
 
-    async def idle(self, key: EntryKey) -> None:
-        """An entry has been idle for its time: the connection ends if all of it is idle."""
-        connection = self._by_entry.get(key)
-        if connection is None:
-            return
-        for (other, _, _), entry in list(connection.installed.items()):
-            seconds = await self._board.idle_s(other, entry)
-            if seconds is not None and seconds * 1e9 < entry.idle_timeout_ns:
-                return
-        async with self._lock:
-            await self._end({connection})
+    async def idle(self, keys: Sequence[EntryKey]) -> None:
+        """Entries have been idle for their time: connections end of which all is idle."""
+        told = set(keys)
+        found = {self._by_entry[key] for key in told if key in self._by_entry}
+        over = {c for c in found if c.active_at is None and told.issuperset(c.installed)}
+        await self._end(over | await self._idle_ones(found - over))
+
+    async def _idle_ones(self, connections: Collection[Connection]) -> set[Connection]:
+        """Those of some connections that no packet has met for their time, by what the NICs say."""
+        by_nic: dict[str, list[EntryKey]] = {}
+        for connection in connections:
+            for key in connection.installed:
+                by_nic.setdefault(key[0], []).append(key)
+        ages: dict[EntryKey, float] = {}
+        asked = self._clock()
+        for nic, keys in by_nic.items():
+            ages.update(await self._board.idle_s(nic, keys))
+        return {c for c in connections if asked - _last_packet(c, ages, asked) >= c.idle_s}
 
     async def sweep(self) -> None:
-        """End closed connections whose time has come, and software ones that are idle."""
+        """End closed connections whose time has come, and others that turn out to be idle."""
         now = self._clock()
-        due = [c for c in self._closing if c.close_at is not None and c.close_at <= now]
-        old = {c for c, seen in self._software.values() if now - seen > SOFTWARE_IDLE_S}
-        async with self._lock:
-            await self._end({*due, *old})
+        over = set()
+        while self._closing and (self._closing[0].close_at or 0) <= now:
+            over.add(self._closing.popleft())
+        over |= {c for c, seen in self._software.values() if now - seen > SOFTWARE_IDLE_S}
+        moved = set()
+        while self._moved and self._moved[0][0] <= now:
+            moved.add(heapq.heappop(self._moved)[2])
+        await self._end(over | await self._idle_ones(moved))
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -295,17 +344,24 @@ class ConnectionManager:
             except ControlError as error:
                 LOG.warning("connections: sweep: %s", error)
 
-    async def _end(self, connections: set[Connection]) -> None:
+    async def _end(self, connections: Iterable[Connection]) -> None:
+        """End connections, a batch at a time, so that new ones need not wait for all of them."""
+        left = list(connections)
+        while left:
+            async with self._lock:
+                await self._end_now(left[-BATCH:])
+            del left[-BATCH:]
+
+    async def _end_now(self, connections: Collection[Connection]) -> None:
         """Remove connections from the NICs, with one write per NIC, and forget them."""
-        if not connections:
-            return
-        await self._uninstall(connections)
-        self._software = {
-            key: item for key, item in self._software.items() if item[0] not in connections
-        }
-        await self._tell_overflow()
-        self._closing -= connections
-        for connection in connections:
+        software = {item[0] for item in self._software.values()}
+        alive = [c for c in connections if c.installed or c in software]
+        await self._uninstall(alive)
+        if not software.isdisjoint(alive):
+            gone = set(alive)
+            self._software = {k: item for k, item in self._software.items() if item[0] not in gone}
+            await self._tell_overflow()
+        for connection in alive:
             self._forget_port(connection)
             self._paid[connection.payer] -= 1
 
@@ -317,12 +373,14 @@ class ConnectionManager:
     async def _uninstall(self, connections: Iterable[Connection]) -> None:
         by_nic: dict[str, list[Change]] = {}
         for connection in connections:
-            for key, entry in connection.installed.items():
-                by_nic.setdefault(key[0], []).append(("delete", entry))
+            for key in connection.installed:
+                by_nic.setdefault(key[0], []).append(Change("delete", key))
                 self._by_entry.pop(key, None)
             connection.installed.clear()
-        for nic, changes in by_nic.items():
-            await self._write(nic, changes)
+            for vm in (connection.vm_a, connection.vm_b):
+                if vm is not None:
+                    self._of_vm[vm].discard(connection)
+        await asyncio.gather(*(self._write(nic, changes) for nic, changes in by_nic.items()))
 
     # change of rules, NICs and places
 
@@ -335,11 +393,13 @@ class ConnectionManager:
             known = {(c.before, c.after): c for c in self._by_entry.values()}
             found = adopt(self._decider(), held, known)
             for connection in known.values():
-                for key in connection.installed:
-                    self._by_entry[key] = connection
+                halves = dict(connection.installed)
+                connection.installed.clear()
+                for key, becomes in halves.items():
+                    self._note(connection, key, becomes)
             for connection in found.connections:
                 self._paid[connection.payer] += 1
-            await self._write(nic, [("delete", entry) for entry in found.strangers.values()])
+            await self._write(nic, [Change("delete", key) for key in found.strangers])
             return len(found.connections)
 
     async def recheck(self) -> int:
@@ -347,22 +407,21 @@ class ConnectionManager:
         async with self._lock:
             decider = self._decider()
             denied = {c for c in self._by_entry.values() if not decider.still_allowed(c)}
-            await self._end(denied)
-            return len(denied)
+        await self._end(denied)
+        return len(denied)
 
     async def restore(self, nic: str) -> int:
         """Install everything again on a NIC that has lost its tables; returns entries written."""
         async with self._lock:
-            entries = [
-                entry
-                for connection in set(self._by_entry.values())
-                for key, entry in connection.installed.items()
+            changes = [
+                connection.insert(key, connection.installed[key])
+                for key, connection in self._by_entry.items()
                 if key[0] == nic
             ]
-            await self._write(nic, [("insert", entry) for entry in entries])
+            await self._write(nic, changes)
             self._overflowing.discard(nic)
             await self._tell_overflow()
-            return len(entries)
+            return len(changes)
 
     async def copy(self, vm: str, source: str, destination: str) -> int:
         """Bring NIC ``destination`` up to date for a VM that moves there; entries written.
@@ -371,26 +430,31 @@ class ConnectionManager:
         """
         async with self._lock:
             decider = self._decider()
-            missing: dict[str, list[tuple[Connection, EntryKey, Entry]]] = {}
-            for connection in self._of(vm):
-                for key, entry in connection.entries(decider.places).items():
+            missing: dict[str, list[tuple[Connection, EntryKey, Flow | None]]] = {}
+            for connection in self._of_vm[vm]:
+                for key, becomes in connection.entries(decider.places).items():
                     if key not in connection.installed:
-                        missing.setdefault(key[0], []).append((connection, key, entry))
+                        missing.setdefault(key[0], []).append((connection, key, becomes))
             written = 0
             for nic in (destination, source, *missing):
                 items = missing.pop(nic, [])
-                results = await self._board.write_each(nic, [("insert", e) for _, _, e in items])
-                written += await self._note(nic, items, results)
+                changes = [connection.insert(key, becomes) for connection, key, becomes in items]
+                results = await self._board.write_each(nic, changes)
+                written += self._note_copied(nic, items, results)
             return written
 
-    async def _note(
-        self, nic: str, items: list[tuple[Connection, EntryKey, Entry]], results: list[str]
+    def _note_copied(
+        self,
+        nic: str,
+        items: Sequence[tuple[Connection, EntryKey, Flow | None]],
+        results: Sequence[str],
     ) -> int:
         """Note what was written; ControlError if the NIC has no room for all of it."""
-        for (connection, key, entry), result in zip(items, results, strict=True):
+        now = self._clock()
+        for (connection, key, becomes), result in zip(items, results, strict=True):
             if result in ("", EXISTS):
-                connection.installed[key] = entry
-                self._by_entry[key] = connection
+                self._note(connection, key, becomes)
+                connection.copied[key] = now
         refused = [result for result in results if result not in ("", EXISTS)]
         if refused:
             raise ControlError(
@@ -400,20 +464,59 @@ class ConnectionManager:
         return len(items)
 
     async def drop(self, vm: str, nic: str) -> None:
-        """Remove from a NIC what it holds of a VM's connections and no longer needs."""
+        """Remove from a NIC what it holds of a VM's connections and no longer needs.
+
+        What is left of their idle time goes with them: the NIC is asked when it last saw a packet
+        of each, because the entries that have taken over begin to count anew.
+        """
         async with self._lock:
             decider = self._decider()
-            changes: list[Change] = []
-            for connection in self._of(vm):
-                wanted = connection.entries(decider.places)
-                for key in [k for k in connection.installed if k[0] == nic and k not in wanted]:
-                    changes.append(("delete", connection.installed.pop(key)))
+            leaving: dict[EntryKey, Connection] = {}
+            for connection in self._of_vm[vm]:
+                held = [key for key in connection.installed if key[0] == nic]
+                if held:
+                    wanted = connection.entries(decider.places)
+                    leaving.update((key, connection) for key in held if key not in wanted)
+            if leaving:
+                await self._note_activity(nic, leaving)
+                for key, connection in leaving.items():
+                    del connection.installed[key]
+                    connection.copied.pop(key, None)
                     self._by_entry.pop(key, None)
-            if changes:
-                await self._write(nic, changes)
+                await self._write(nic, [Change("delete", key) for key in leaving])
 
-    def _of(self, vm: str) -> set[Connection]:
-        return {c for c in self._by_entry.values() if vm in (c.vm_a, c.vm_b)}
+    async def _note_activity(self, nic: str, leaving: Mapping[EntryKey, Connection]) -> None:
+        """Remember when connections whose entries leave a NIC were last active there."""
+        asked = self._clock()
+        connections = set(leaving.values())
+        try:
+            ages = await self._board.idle_s(nic, list(leaving))
+        except ControlError as error:
+            LOG.warning("connections that leave %s get their full idle time: %s", nic, error)
+            for connection in connections:
+                connection.active_at = asked
+            return
+        for connection in connections:
+            last = _last_packet(connection, ages, asked)
+            if last > -math.inf:
+                connection.active_at = last
+                due = (last + connection.idle_s, next(self._serial), connection)
+                heapq.heappush(self._moved, due)
+
+
+def _last_packet(connection: Connection, ages: Mapping[EntryKey, float], asked: float) -> float:
+    """When a connection last had a packet, from the ages that entries had when they were asked.
+
+    An entry that was copied to a NIC and has met no packet there is as old as the copy, which says
+    nothing: what was known when the connection moved counts then.
+    """
+    hits = [-math.inf if connection.active_at is None else connection.active_at]
+    for key in connection.installed:
+        if key in ages:
+            hit = asked - ages[key]
+            if hit > connection.copied.get(key, -math.inf):
+                hits.append(hit)
+    return max(hits)
 
 
 def _from_initiator(connection: Connection, flow: Flow) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from control.connections.flow import ICMP, ICMPV6, TCP, Flow
 from control.policy.deltas import checksum_delta
@@ -20,9 +21,27 @@ EntryKey = tuple[str, int, Flow]  # NIC, zone, flow as it enters
 
 # NIC, zone, flow as it enters, and the flow it becomes (None: passes as it is)
 Half = tuple[str, int, Flow, Flow | None]
+FROM_INITIATOR, FROM_RESPONDER = 1, 2
 
 
-@dataclass(eq=False)
+class Change(NamedTuple):
+    """One entry to write: its key, the flow it becomes, and the address space of that one."""
+
+    kind: Literal["insert", "delete"]
+    key: EntryKey
+    becomes: Flow | None = None
+    tenant: int = 0
+
+    @property
+    def entry(self) -> Entry:
+        """The entry with the P4Info's names."""
+        _, zone, flow = self.key
+        if self.becomes is None:
+            return pass_entry(zone, flow)
+        return _translate(zone, flow, self.becomes, self.tenant)
+
+
+@dataclass(eq=False, slots=True)
 class Connection:
     """One connection between an initiator ``a`` and a responder ``b``.
 
@@ -30,6 +49,9 @@ class Connection:
     balancer or NAT translates. ``vm_a``/``vm_b`` are VM names, None outside. ``zone_a``/``zone_b``
     are the address spaces in which packets of a and b arrive when they come by the uplink or PF.
     ``entry_nic`` is where the first packet was seen; a shared NAT address stays there.
+    ``installed`` are its entries in the NICs, with what each flow becomes. ``closing`` says from
+    which ends a FIN has come. ``active_at`` and ``copied`` are of a connection that has moved:
+    when the NIC that it has left saw its last packet, and when entries were copied to others.
     """
 
     before: Flow
@@ -43,18 +65,24 @@ class Connection:
     tracks: frozenset[str] = frozenset()  # VMs whose rules are stateful
     service: str | None = None
     nat_port: tuple[str, int, int] | None = None
-    closing: set[bool] = field(default_factory=set)
+    closing: int = 0
     close_at: float | None = None
-    wanted: dict[EntryKey, Entry] = field(default_factory=dict)
-    installed: dict[EntryKey, Entry] = field(default_factory=dict)
+    active_at: float | None = None
+    copied: dict[EntryKey, float] = field(default_factory=dict)
+    installed: dict[EntryKey, Flow | None] = field(default_factory=dict)
 
     @property
     def translated(self) -> bool:
         """Whether the NIC rewrites its packets."""
         return self.before != self.after
 
-    def entries(self, places: Places) -> dict[EntryKey, Entry]:
-        """What each NIC must hold for it, by NIC, zone and flow."""
+    @property
+    def idle_s(self) -> int:
+        """After how many seconds without a packet it ends."""
+        return idle_s(self.before.protocol)
+
+    def entries(self, places: Places) -> dict[EntryKey, Flow | None]:
+        """What each NIC must hold for it, by NIC, zone and flow; and what the flow becomes."""
         at_a = dict(places.get(self.vm_a, ())) if self.vm_a else {}
         at_b = dict(places.get(self.vm_b, ())) if self.vm_b else {}
         if not self.translated:
@@ -63,19 +91,19 @@ class Connection:
             halves = self._balanced(at_a, at_b)
         else:
             halves = self._shared_address(at_a)
-        return {
-            (nic, zone, old): (
-                pass_entry(zone, old) if new is None else _translate(zone, old, new, self.zone_a)
-            )
-            for nic, zone, old, new in halves
-        }
+        return {(nic, zone, old): new for nic, zone, old, new in halves}
+
+    def insert(self, key: EntryKey, becomes: Flow | None) -> Change:
+        """The change that installs one of its entries."""
+        return Change("insert", key, becomes, self.zone_a)
 
     def _plain(self, at_a: dict[str, int], at_b: dict[str, int]) -> Iterator[Half]:
+        reverse = self.before.reverse
         tracking_a = at_a if self.vm_a in self.tracks else {}
         tracking_b = at_b if self.vm_b in self.tracks else {}
         for nic in {**tracking_a, **tracking_b}:
             yield nic, _zone(at_a.get(nic), self.zone_a), self.before, None
-            yield nic, _zone(at_b.get(nic), self.zone_b), self.before.reverse, None
+            yield nic, _zone(at_b.get(nic), self.zone_b), reverse, None
 
     def _balanced(self, at_a: dict[str, int], at_b: dict[str, int]) -> Iterator[Half]:
         """Forward rewritten where a enters, replies rewritten where b is."""
@@ -122,7 +150,7 @@ def pass_entry(zone: int, flow: Flow) -> Entry:
         f"connection_v{flow.version}_table",
         _match(zone, flow),
         "pass_connection",
-        idle_timeout_ns=idle_ns(flow.protocol),
+        idle_timeout_ns=idle_s(flow.protocol) * SECOND,
     )
 
 
@@ -144,10 +172,10 @@ def _translate(zone: int, old: Flow, new: Flow, tenant: int) -> Entry:
             ("ip_delta", checksum_delta(*changes)),
             ("l4_delta", checksum_delta(*changes, *ports)),
         ),
-        idle_timeout_ns=idle_ns(old.protocol),
+        idle_timeout_ns=idle_s(old.protocol) * SECOND,
     )
 
 
-def idle_ns(protocol: int) -> int:
-    """After how many nanoseconds without a packet a direction of a connection is idle."""
-    return IDLE_S.get(protocol, IDLE_OTHER_S) * SECOND
+def idle_s(protocol: int) -> int:
+    """After how many seconds without a packet a direction of a connection is idle."""
+    return IDLE_S.get(protocol, IDLE_OTHER_S)

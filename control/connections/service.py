@@ -6,17 +6,17 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
-import finsy
 from finsy.proto import p4r
 
 from control.connections.choice import PortPool
 from control.connections.decide import Decider, Punt
+from control.connections.encode import FLOW_FIELDS, TABLES, ChangeEncoder
 from control.connections.flow import Flow
 from control.connections.health import Health, Probe
-from control.connections.manager import Change, ConnectionManager
-from control.connections.record import EntryKey
+from control.connections.manager import ConnectionManager, Frame
+from control.connections.record import Change, EntryKey
 from control.connections.respond import response
 from control.errors import ControlError
 from control.fabric import Fabric
@@ -24,13 +24,13 @@ from control.model.types import is_v6
 from control.nic import Nic
 from control.policy.entries import Entry
 from control.policy.reasons import PORT_PF, PuntReason, vf_port
+from control.session import PacketIn, PacketOut
 
 LOG = logging.getLogger(__name__)
 PROBE_TICK_S = 0.1
 DIGEST = "closing_connection_t"
-DIGEST_FIELDS = ("zone", "src", "dst", "src_port", "dst_port", "flags")
-TABLES = {"connection_v4_table": 4, "connection_v6_table": 6}
-FLOW_FIELDS = ("src", "dst", "protocol", "src_port", "dst_port")
+ASKED = 500  # entries asked for at once
+VERSIONS = {table: version for version, table in TABLES.items()}
 REASONS = (
     PuntReason.NEW_CONNECTION,
     PuntReason.BALANCE,
@@ -38,11 +38,6 @@ REASONS = (
     PuntReason.RELATED,
     PuntReason.OVERFLOW,
 )  # fmt: skip
-_KINDS = {
-    "insert": p4r.Update.INSERT,
-    "modify": p4r.Update.MODIFY,
-    "delete": p4r.Update.DELETE,
-}
 
 
 class ConnectionService:
@@ -58,6 +53,7 @@ class ConnectionService:
         self.manager = ConnectionManager(self, self.decider, self._pools)
         self._handlers = contextlib.ExitStack()
         self._served: set[str] = set()
+        self._encoders: dict[str, ChangeEncoder] = {}
 
     @property
     def unhealthy(self) -> frozenset[str]:
@@ -103,7 +99,7 @@ class ConnectionService:
 
     def _begin(self) -> None:
         for reason in REASONS:
-            self._handlers.enter_context(self._fabric.on_packet(reason, self._on_packet))
+            self._handlers.enter_context(self._fabric.on_packet(reason, self._on_packets))
         for reason in (PuntReason.ROUTER, PuntReason.TTL):
             self._handlers.enter_context(self._fabric.on_packet(reason, self._on_router))
         self.manager.start()
@@ -112,25 +108,26 @@ class ConnectionService:
     async def _adopt(self, nic: Nic) -> None:
         """Take over what an earlier controller has left in the NIC."""
         held: dict[EntryKey, Entry] = {}
-        for table, version in TABLES.items():
+        for table in VERSIONS:
             query = p4r.Entity()
             query.table_entry.table_id = nic.encoder.table_ids[table]
             for entity in await nic.read([query]):
-                entry = nic.encoder.decode(entity.table_entry)
-                match = cast(dict[str, int], dict(entry.match))
-                flow = Flow(version, *(match[name] for name in FLOW_FIELDS))
-                held[nic.name, match["zone"], flow] = entry
+                held[_key(nic, entity.table_entry)] = nic.encoder.decode(entity.table_entry)
         if held:
             count = await self.manager.adopt(nic.name, held)
             self._fabric.bus.emit("policy", nic.name, f"{count} connections taken over")
 
-    async def _on_packet(self, nic: str, packet: finsy.P4PacketIn) -> None:
-        self.manager.offer(_punt(nic, packet))
+    async def _on_packets(self, nic: str, packets: Sequence[PacketIn]) -> None:
+        self.manager.offer([_punt(nic, packet) for packet in packets])
 
     # the router's own packets
 
-    async def _on_router(self, nic: str, packet: finsy.P4PacketIn) -> None:
-        """Something for a gateway or service address, or whose time is over."""
+    async def _on_router(self, nic: str, packets: Sequence[PacketIn]) -> None:
+        """Packets for a gateway or service address, or whose time is over."""
+        for packet in packets:
+            await self._answer(nic, packet)
+
+    async def _answer(self, nic: str, packet: PacketIn) -> None:
         state = self._fabric.state
         reset = self._health.answered(state, packet.payload)
         if reset is not None:
@@ -138,7 +135,7 @@ class ConnectionService:
             return
         punt = _punt(nic, packet)
         if self.manager.in_software(punt):
-            self.manager.offer(punt)
+            self.manager.offer([punt])
             return
         answer = response(punt, self._gateway(punt.network))
         if answer is not None and punt.in_port >= PORT_PF:
@@ -173,34 +170,31 @@ class ConnectionService:
                 await self._fabric.nic(place.nic).packet_out(probe.frame, **where)
 
     async def _take_digests(self, nic: Nic) -> None:
-        async for records in nic.digests(DIGEST):
-            for record in records:
-                self.manager.closed_by(nic.name, [int(record[f]) for f in DIGEST_FIELDS])
+        async for lists in nic.digests(DIGEST):
+            for one in lists:
+                for record in one.data:
+                    members = record.struct.members
+                    fields = [int.from_bytes(member.bitstring, "big") for member in members]
+                    self.manager.closed_by(nic.name, fields)
 
     async def _take_idle(self, nic: Nic) -> None:
-        async for entry in nic.idle_timeouts():
-            match: Any = entry.match
-            version = TABLES[entry.table_id]
-            flow = Flow(version, *(int(match[name]) for name in FLOW_FIELDS))
-            await self.manager.idle((nic.name, int(match["zone"]), flow))
+        async for entries in nic.idle_timeouts():
+            await self.manager.idle([_key(nic, entry) for entry in entries])
 
     # switchboard of the manager
 
     async def write_each(self, nic: str, changes: Sequence[Change]) -> list[str]:
         """See ``Switchboard``."""
         session = self._fabric.nic(nic)
-        encode = session.encoder.entry
-        return await session.write_each(
-            [p4r.Update(type=_KINDS[kind], entity=encode(entry)) for kind, entry in changes]
-        )
+        encoder = self._encoders.get(nic)
+        if encoder is None:
+            encoder = self._encoders[nic] = ChangeEncoder(session.encoder)
+        return await session.write_each([encoder.update(change) for change in changes])
 
-    async def resume(self, nic: str, frames: Sequence[tuple[bytes, int, int, int]]) -> None:
+    async def resume(self, nic: str, frames: Sequence[Frame]) -> None:
         """See ``Switchboard``."""
         await self._fabric.nic(nic).packet_outs(
-            [
-                finsy.P4PacketOut(frame, mode=mode, port=port, network=network)
-                for frame, mode, port, network in frames
-            ]
+            [PacketOut(frame, (mode, port, network)) for frame, mode, port, network in frames]
         )
 
     async def set_overflow(self, nic: str, on: bool) -> None:
@@ -211,24 +205,41 @@ class ConnectionService:
         update.entity.table_entry.is_default_action = True
         await session.write([update])
 
-    async def idle_s(self, nic: str, entry: Entry) -> float | None:
+    async def idle_s(self, nic: str, keys: Sequence[EntryKey]) -> dict[EntryKey, float]:
         """See ``Switchboard``."""
         session = self._fabric.nic(nic)
-        query = session.encoder.entry(entry)
-        query.table_entry.ClearField("action")
-        query.table_entry.time_since_last_hit.SetInParent()
-        for entity in await session.read([query]):
-            return float(entity.table_entry.time_since_last_hit.elapsed_ns) / 1e9
-        return None
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        ages = {}
+        for start in range(0, len(keys), ASKED):
+            since = clock() - began  # ages are as of the call
+            queries = [_question(session, key) for key in keys[start : start + ASKED]]
+            for entity in await session.read(queries):
+                elapsed = entity.table_entry.time_since_last_hit.elapsed_ns / 1e9
+                ages[_key(session, entity.table_entry)] = elapsed - since
+        return ages
 
 
-def _punt(nic: str, packet: finsy.P4PacketIn) -> Punt:
+def _punt(nic: str, packet: PacketIn) -> Punt:
     """A packet-in with its metadata."""
+    metadata, payload = packet
     return Punt(
-        nic,
-        int(packet["reason"]),
-        int(packet["ingress_port"]),
-        int(packet["network"]),
-        int(packet["destination_port"]),
-        packet.payload,
-    )
+        nic, metadata["reason"], metadata["ingress_port"], metadata["network"],
+        metadata["destination_port"], payload,
+    )  # fmt: skip
+
+
+def _question(nic: Nic, key: EntryKey) -> p4r.Entity:
+    """A read of how long ago an entry was last hit."""
+    query = nic.encoder.entry(Change("insert", key).entry)
+    query.table_entry.ClearField("action")
+    query.table_entry.ClearField("idle_timeout_ns")
+    query.table_entry.time_since_last_hit.SetInParent()
+    return query
+
+
+def _key(nic: Nic, entry: p4r.TableEntry) -> EntryKey:
+    """The key of a connection's entry as a NIC tells it."""
+    table, fields = nic.encoder.decode_match(entry)
+    match = cast(dict[str, int], dict(fields))
+    return nic.name, match["zone"], Flow(VERSIONS[table], *(match[name] for name in FLOW_FIELDS))

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from control.errors import ControlError, NicDownError
+from control.errors import ControlError
 from control.events import QUEUE, EventBus
-from control.nic import Nic, Pipeline
 from control.store import Store
 from topologies.loop import LoopThread
 from topologies.toolchain import ROOT, compile_program
@@ -106,24 +105,3 @@ def test_control_never_imports_mininet() -> None:
         "import control.service, control.api, control.cli, sys; assert 'mininet' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
-
-
-async def test_a_session_that_ends_during_a_call_is_no_cancellation_of_the_caller(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "x.p4info.txtpb").write_text('pkg_info { arch: "v1model" }', encoding="utf-8")
-    (tmp_path / "x.json").write_text("{}", encoding="utf-8")
-    pipeline = Pipeline(tmp_path / "x.p4info.txtpb", tmp_path / "x.json")
-    nic = Nic("nic1", "127.0.0.1:1", 1, pipeline)
-
-    async def ended() -> None:
-        raise asyncio.CancelledError  # what the client library does to calls of an ended session
-
-    with pytest.raises(NicDownError, match="nic1 went away"):
-        await nic._own(ended())
-
-    caller = asyncio.ensure_future(nic._own(asyncio.sleep(600)))  # type: ignore[arg-type]
-    await asyncio.sleep(0)
-    caller.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await caller

@@ -22,8 +22,8 @@ from control.migration.manager import MigrationManager, Progress
 from control.migration.record import Options, Record
 from control.migration.report import MigrationReport
 from control.migration.site import Site
-from control.nic import Pipeline
 from control.service import Controller
+from control.session import Pipeline
 from control.store import Store
 from topologies.hypervisor import Hypervisor
 from topologies.loader import load

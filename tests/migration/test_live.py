@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from typing import Any
 import pytest
 
 from bench.traffic import end, guest, guest_service
+from control.connections import record
+from control.connections.service import ConnectionService
 from control.errors import ControlError, RefusedError
 from control.migration.record import Options
 from control.model import AclRule
 from control.model.services import GroupRule, SecurityGroup
-from tests.lab.helpers import free_ports
+from tests.lab.helpers import free_ports, wait_for
 from topologies.lab import Lab
 from topologies.lab import Options as LabOptions
 from topologies.network import Ports
@@ -193,6 +196,31 @@ def test_established_connections_move(lab: Lab):
         end(client)
     assert told["error"] == ""
     assert told["gap_ms"] < 3000
+
+
+def test_idle_time_goes_on(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    """A connection that was idle before the move ends when it would have without it."""
+    monkeypatch.setitem(record.IDLE_S, 17, 6)
+    (service,) = (c for c in lab.controller.fabric.companions if isinstance(c, ConnectionService))
+    group = SecurityGroup(name="log", rules=[GroupRule(protocol="udp", ports="5140")])
+    state = lab.controller.state
+    vms = [
+        vm.model_copy(update={"groups": ["log"]}) if vm.name == "vm1" else vm for vm in state.vms
+    ]
+    changed = state.model_copy(update={"vms": vms, "groups": [group]})
+    lab.run(lab.controller.fabric.change(changed))
+    began = time.monotonic()
+    guest(lab.vm("vm3"), "flows-send", lab.vm("vm1").ip, 5140, 0, 1, 1).result()
+    wait_for(lambda: len(service.manager) == 1)
+    (connection,) = service.manager.of_vm("vm1")
+    keys = [key for key in connection.installed if key[0] == "nic1"]
+    wait_for(lambda: min(lab.run(service.idle_s("nic1", keys)).values()) > 3)
+    before = time.monotonic()
+    move(lab, "vm1", "server2")
+    wait_for(lambda: len(service.manager) == 0)
+    assert time.monotonic() - began >= 6
+    assert time.monotonic() - before < 6  # all of it again, from the copy on, would be more
+    assert leftovers(lab) == []
 
 
 def test_evacuation_empties_a_server(lab: Lab):

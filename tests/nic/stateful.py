@@ -12,7 +12,8 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from control.connections import ConnectionManager, Decider, PortPool, Punt, Refusal
-from control.connections.manager import Change
+from control.connections.encode import ChangeEncoder
+from control.connections.record import Change, EntryKey
 from control.model import DesiredState, Placement
 from control.policy import Entry, placements_of
 
@@ -21,7 +22,6 @@ from .rig import Rig, mac, state, vm
 
 ROUTER = "06:4e:49:52:00:00"
 OWN_ROUTER = "06:4e:49:52:00:01"
-KINDS = {"insert": p4r.Update.INSERT, "modify": p4r.Update.MODIFY, "delete": p4r.Update.DELETE}
 
 
 class Board:
@@ -29,24 +29,26 @@ class Board:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._encoder = ChangeEncoder(client.encoder)
         self.elsewhere: dict[str, dict[object, Entry]] = {}
+        self.ages: dict[str, float] = {}  # seconds since the last packet, by NIC
         self.limit = 10**9
 
     async def write_each(self, nic: str, changes: Sequence[Change]) -> list[str]:
         if nic != "nic1":
             held = self.elsewhere.setdefault(nic, {})
-            for kind, entry in changes:
-                held.pop(entry.key, None)
-                if kind != "delete":
-                    held[entry.key] = entry
+            for change in changes:
+                held.pop(change.entry.key, None)
+                if change.kind != "delete":
+                    held[change.entry.key] = change.entry
             return [""] * len(changes)
-        return [self._write(kind, entry) for kind, entry in changes]
+        return [self._write(change) for change in changes]
 
-    def _write(self, kind: str, entry: Entry) -> str:
-        if kind == "insert" and self.limit == 0:
+    def _write(self, change: Change) -> str:
+        if change.kind == "insert" and self.limit == 0:
             return "RESOURCE_EXHAUSTED"
-        self.limit -= kind == "insert"
-        self._client.write([p4r.Update(type=KINDS[kind], entity=self._client.encoder.entry(entry))])
+        self.limit -= change.kind == "insert"
+        self._client.write([p4r.Update.FromString(self._encoder.update(change))])
         return ""
 
     async def resume(self, nic: str, frames: Sequence[tuple[bytes, int, int, int]]) -> None:
@@ -60,8 +62,8 @@ class Board:
         update.entity.table_entry.is_default_action = True
         self._client.write([update])
 
-    async def idle_s(self, nic: str, entry: Entry) -> float | None:
-        return 10.0**6
+    async def idle_s(self, nic: str, keys: Sequence[EntryKey]) -> dict[EntryKey, float]:
+        return {key: self.ages.get(key[0], 10.0**6) for key in keys}
 
 
 class Stateful:

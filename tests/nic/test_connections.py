@@ -121,7 +121,7 @@ def test_idle_connections_end(nic: Any) -> None:
     one = nic(web())
     one.first(vf(0), tcp(1, 2))
     (connection,) = set(one.manager._by_entry.values())
-    asyncio.run(one.manager.idle(next(iter(connection.installed))))
+    asyncio.run(one.manager.idle([next(iter(connection.installed))]))
     assert len(one.manager) == 0
     assert one.rig.punted(vf(0), tcp(1, 2)).meta["reason"] == PuntReason.NEW_CONNECTION
 
@@ -190,6 +190,66 @@ def test_connection_follows_a_moved_vm(nic: Any) -> None:
     left = {key for key in one.manager._by_entry if key[0] == "nic1"}
     assert left == set()
     assert len(one.board.elsewhere["nic2"]) == 2
+
+
+def _move_vm2(one: Any, nic: str, source: str) -> None:
+    """vm2 runs at another NIC; its old one is emptied."""
+    stays = [Placement(vm="vm1", nic="nic1", vf=0), Placement(vm="vm3", nic="nic1", vf=2)]
+    moved = Placement(vm="vm2", nic=nic, vf=6)
+    left = Placement(vm="vm2", nic=source, vf=1, role="moved")
+    one.change(web(), [*stays, left, moved])
+    asyncio.run(one.manager.copy("vm2", source, nic))
+    one.change(web(), [*stays, moved])
+    asyncio.run(one.manager.drop("vm2", source))
+
+
+def _left_at(one: Any, now: float) -> int:
+    """How many connections there are after a sweep at a time."""
+    one.now = now
+    asyncio.run(one.manager.sweep())
+    return len(one.manager)
+
+
+def test_what_is_left_of_the_idle_time_moves_too(nic: Any) -> None:
+    one = nic(web())
+    one.first(vf(0), tcp(1, 2))
+    one.now = 3000.0
+    one.board.ages = {"nic1": 2900.0}
+    _move_vm2(one, "nic2", "nic1")
+    one.board.ages = {"nic2": 690.0}  # no packet since the entries were copied
+    assert _left_at(one, 3690.0) == 1
+    one.board.ages = {"nic2": 701.0}
+    assert _left_at(one, 3701.0) == 0
+
+
+def test_a_packet_after_the_move_gives_the_full_idle_time(nic: Any) -> None:
+    one = nic(web())
+    one.first(vf(0), tcp(1, 2))
+    one.now = 3000.0
+    one.board.ages = {"nic1": 2900.0}
+    _move_vm2(one, "nic2", "nic1")
+    one.board.ages = {"nic2": 300.0}
+    assert _left_at(one, 3701.0) == 1
+    one.board.ages = {"nic2": 3600.0}
+    one.now = 7001.0
+    (connection,) = one.manager._of_vm["vm2"]
+    asyncio.run(one.manager.idle(list(connection.installed)))
+    assert len(one.manager) == 0
+
+
+def test_idle_times_of_one_move_count_in_the_next(nic: Any) -> None:
+    one = nic(web())
+    one.first(vf(0), tcp(1, 2))
+    one.now = 1000.0
+    one.board.ages = {"nic1": 1000.0}
+    _move_vm2(one, "nic2", "nic1")
+    one.now = 2000.0
+    one.board.ages = {"nic2": 400.0}  # a packet at 1600
+    _move_vm2(one, "nic3", "nic2")
+    one.board.ages = {"nic3": 3190.0}
+    assert _left_at(one, 5190.0) == 1
+    one.board.ages = {"nic3": 3201.0}
+    assert _left_at(one, 5201.0) == 0
 
 
 # load balancer
@@ -333,7 +393,7 @@ def test_ports_run_out_and_come_back(nic: Any) -> None:
         one.first(vf(0), sent_outside(1, UDP(sport=9000 + sport, dport=53)))
     assert one.refused(vf(0), sent_outside(1, UDP(sport=9100, dport=53))) is Refusal.NO_PORT
     connection = next(iter(set(one.manager._by_entry.values())))
-    asyncio.run(one.manager.idle(next(iter(connection.installed))))
+    asyncio.run(one.manager.idle([next(iter(connection.installed))]))
     assert one.first(vf(0), sent_outside(1, UDP(sport=9100, dport=53)))
 
 

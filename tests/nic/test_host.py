@@ -35,7 +35,7 @@ def _restarted(one: Stateful) -> ConnectionManager:
     """Another controller's manager, which has found what nic1 holds."""
     again = Decider(one.decider.state, placements_of(one.decider.state), {})
     manager = ConnectionManager(one.board, lambda: again, again.pools)
-    held = {key: e for c in set(one.manager._by_entry.values()) for key, e in c.installed.items()}
+    held = dict(_entries(one.manager))
     here = {key: entry for key, entry in held.items() if key[0] == "nic1"}
     there = {key: entry for key, entry in held.items() if key[0] == "nic2"}
     asyncio.run(manager.adopt("nic1", here))
@@ -50,8 +50,11 @@ def _same(one: ConnectionManager, other: ConnectionManager) -> bool:
 
 
 def _entries(manager: ConnectionManager) -> list[tuple[Any, Entry]]:
-    found = set(manager._by_entry.values())
-    return [item for connection in found for item in connection.installed.items()]
+    return [
+        (key, connection.insert(key, becomes).entry)
+        for connection in set(manager._by_entry.values())
+        for key, becomes in connection.installed.items()
+    ]
 
 
 def test_a_restarted_controller_takes_connections_over(nic: Any) -> None:
@@ -86,7 +89,7 @@ def test_what_belongs_to_nobody_is_removed(nic: Any) -> None:
     one = nic(web())
     one.first(vf(0), tcp(1, 2))
     (connection,) = set(one.manager._by_entry.values())
-    (lonely, entry), *_ = connection.installed.items()
+    (lonely, entry), *_ = _entries(one.manager)
     manager = ConnectionManager(one.board, lambda: one.decider, {})
     asyncio.run(manager.adopt("nic1", {lonely: entry}))
     assert len(manager) == 0

@@ -19,8 +19,8 @@ from control.errors import ControlError
 from control.events import EventBus
 from control.fabric import Endpoint, Fabric
 from control.model import DesiredState
-from control.nic import Pipeline
 from control.policy import Entry
+from control.session import Pipeline
 from control.store import Store
 
 from .client import DEADLINE_S
@@ -115,11 +115,18 @@ async def test_a_table_that_is_full_of_others_entries_is_told_by_the_nic(
 ) -> None:
     await fabric.change(_groups(500, 1000, 2))
     before = await _held(fabric)
-    await fabric.nic("nic1").apply([_foreign(number) for number in range(RULES - 501)])
+    await _insert(fabric, [_foreign(number) for number in range(RULES - 501)])
     with pytest.raises(ControlError, match="RESOURCE_EXHAUSTED"):
         await fabric.change(_groups(700, 5000, 2))
     assert _passes(switch, 2, 1000) and not _passes(switch, 2, 5000)
     assert await _held(fabric) == before  # what was nobody's is gone, too
+
+
+async def _insert(fabric: Fabric, entries: list[Entry]) -> None:
+    """Write entries behind the fabric's back."""
+    nic = fabric.nic("nic1")
+    entities = [nic.encoder.entry(entry) for entry in entries]
+    await nic.write([p4r.Update(type=p4r.Update.INSERT, entity=entity) for entity in entities])
 
 
 def _foreign(number: int) -> Entry:
@@ -169,7 +176,7 @@ async def test_connections_beyond_a_full_table_go_on_in_software(
 ) -> None:
     web = {"name": "web", "rules": [{"protocol": "tcp", "ports": 80}]}
     await fabric.change(state(groups=[web], vms=[vm(1), vm(2, groups=["web"]), vm(3)]))
-    await fabric.nic("nic1").apply([_connection(number) for number in range(CONNECTIONS - 1)])
+    await _insert(fabric, [_connection(number) for number in range(CONNECTIONS - 1)])
     for sport in (4001, 4002, 4001, 4002):
         for port, out, packet in (
             (vf(0), vf(1), bytes(tcp(1, 2, "S", sport=sport))),
