@@ -24,6 +24,7 @@ _REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # linux/asm-generic/socket.h: beyond the limits, as root
 _FLOW_PORT, _FLOWS = 20_000, 32_768
 _TIMEOUT_S = 10.0
+_GRACE_S = 1.0
 
 
 def probe_send(address: str, port: int, rate: float, seconds: float) -> dict[str, Any]:
@@ -65,6 +66,62 @@ def probe_receive(port: int) -> dict[str, Any]:
         "reordered": reordered,
         "longest_gap_ms": max(gaps, default=0.0) * 1e3,
     }
+
+
+def echo(port: int) -> dict[str, Any]:
+    """Answer datagrams with themselves until standard input closes."""
+    answered = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("", port))
+        print("ready", flush=True)
+        while sys.stdin not in (ready := select.select([server, sys.stdin], [], [])[0]):
+            if server in ready:
+                data, sender = server.recvfrom(64)
+                with contextlib.suppress(OSError):
+                    server.sendto(data, sender)
+                answered += 1
+    return {"answered": answered}
+
+
+def round_trips(address: str, port: int, rate: float, seconds: float) -> dict[str, Any]:
+    """Send ``rate`` requests per second, whether or not those before were answered.
+
+    Tells the round trips in microseconds, and for each request without an answer how long it had
+    been waiting when the time, and ``_GRACE_S`` more, was over.
+    """
+    open_since: dict[int, float] = {}
+    answered: list[float] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect((address, port))
+        client.setblocking(False)
+        began, count = time.monotonic(), 0
+        while (now := time.monotonic()) < began + seconds + (_GRACE_S if open_since else 0):
+            due = began + count / rate
+            if now >= due and now < began + seconds:
+                open_since[count] = now
+                with contextlib.suppress(OSError):
+                    client.send(_PROBE.pack(count, now))
+                count += 1
+                continue
+            wait = due - now if due < began + seconds else began + seconds + _GRACE_S - now
+            if select.select([client], [], [], max(0.0, wait))[0]:
+                _take_answers(client, open_since, answered)
+    end = time.monotonic()
+    return {
+        "rtt_us": [value * 1e6 for value in answered],
+        "unanswered_us": [(end - since) * 1e6 for since in open_since.values()],
+    }
+
+
+def _take_answers(
+    client: socket.socket, open_since: dict[int, float], answered: list[float]
+) -> None:
+    """Read all answers that are there."""
+    with contextlib.suppress(OSError):
+        while True:
+            number, _ = _PROBE.unpack(client.recv(64))
+            if number in open_since:
+                answered.append(time.monotonic() - open_since.pop(number))
 
 
 def serve(port: int) -> dict[str, Any]:
@@ -194,6 +251,8 @@ def _lateness(late: dict[int, float]) -> dict[str, Any]:
 _WORDS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[type, ...]]] = {
     "probe-send": (probe_send, (str, int, float, float)),
     "probe-receive": (probe_receive, (int,)),
+    "echo": (echo, (int,)),
+    "round-trips": (round_trips, (str, int, float, float)),
     "serve": (serve, (int,)),
     "request": (request, (str, int, float, float)),
     "flows-send": (flows_send, (str, int, int, float, float)),

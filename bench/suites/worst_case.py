@@ -8,12 +8,13 @@ import time
 from bench.measure import Bench, Effort, Figure, Round, fixed
 from bench.rules import applied, group, with_group
 from bench.stats import kept, percentile
-from bench.traffic import flood, random_flows, random_headers, rtt_us, tcp_series
+from bench.traffic import flood, guest, guest_service, random_flows, random_headers, tcp_series
 from topologies.lab import Lab
 from topologies.machine import Machine
 
 INTERVAL_S = 0.1
 _INJECTED = 500
+_ECHO_PORT, _REQUESTS_PER_S = 7001, 500
 
 
 def _worst_case(lab: Lab, condition: str, effort: Effort) -> Round:
@@ -28,9 +29,9 @@ def _worst_case(lab: Lab, condition: str, effort: Effort) -> Round:
         frame = random_headers(attacker, target)
     part = max(1.0, effort.seconds)
     with applied(lab, state):
-        calm = percentile(rtt_us(victim, peer, effort.seconds), 99)
+        calm, _ = _service(victim, peer, effort.seconds)
         with flood(attacker, frame):
-            attacked = percentile(rtt_us(victim, peer, effort.seconds), 99)
+            attacked, unanswered = _service(victim, peer, effort.seconds)
         storm = threading.Thread(target=_attack, args=(attacker, frame, part))
         storm.start()
         series = tcp_series(victim, peer, 3 * part, INTERVAL_S)
@@ -38,8 +39,26 @@ def _worst_case(lab: Lab, condition: str, effort: Effort) -> Round:
     third = len(series) // 3
     before = sum(series[2:third]) / max(1, third - 2)
     during = sum(series[third + 2 : 2 * third]) / max(1, third - 2)
-    figures = {"kept": 100 * kept(during, before), "p99_calm": calm, "p99_attacked": attacked}
+    figures = {
+        "kept": 100 * kept(during, before),
+        "p99_calm": calm,
+        "p99_attacked": attacked,
+        "unanswered": unanswered,
+    }
     return Round(figures, {"gbps": series, "attack_s": [part, 2 * part]})
+
+
+def _service(client: Machine, server: Machine, seconds: float) -> tuple[float, float]:
+    """The neighbour's p99 in microseconds, and the percentage of requests without an answer.
+
+    A request without an answer counts as one that took as long as it was waited for: a plane that
+    loses all of them has a figure too.
+    """
+    with guest_service(server, "echo", _ECHO_PORT):
+        words = ("round-trips", server.ip, _ECHO_PORT, _REQUESTS_PER_S, seconds)
+        told = guest(client, *words).result()
+    answered, lost = told["rtt_us"], told["unanswered_us"]
+    return percentile(answered + lost, 99), 100 * len(lost) / len(answered + lost)
 
 
 def _attack(attacker: Machine, frame: str, part: float) -> None:
@@ -56,6 +75,7 @@ WORST_CASE = Bench(
         Figure("kept", "% of TCP throughput kept"),
         Figure("p99_calm", "µs", "lower"),
         Figure("p99_attacked", "µs", "lower"),
+        Figure("unanswered", "% of requests under attack", "lower"),
     ),
     fixed("new flows", "random headers", "policy injection"),
     _worst_case,
