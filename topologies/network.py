@@ -210,13 +210,15 @@ AddSwitch = Callable[[LabNetwork, int, dict[int, str]], Any]
 
 def add_p4_nic(network: LabNetwork, index: int, interfaces: dict[int, str]) -> Nic:
     """A NIC that is a P4 switch process."""
-    name = network.topology.nics[index].name
+    nic_model = network.topology.nics[index]
+    name = nic_model.name
     options = SwitchOptions(
         device_id=index + 1,
         ports=interfaces,
         grpc_port=network.ports.p4runtime + index,
         thrift_port=network.ports.thrift + index,
         log=network.rundir.logs / f"{name}.log",
+        uplinks=frozenset(network.uplinks(nic_model)),
     )
     nic: Nic = network.net.addSwitch(
         name, cls=Nic, target=network.target, options=options, rundir=network.rundir

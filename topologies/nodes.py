@@ -13,6 +13,7 @@ from mininet.node import Host, Node, Switch
 
 from topologies.errors import LabError
 from topologies.rundir import RunDirectory
+from topologies.silicon import start_switch
 from topologies.toolchain import SwitchOptions, switch_command
 
 START_DEADLINE_S = 15.0
@@ -75,13 +76,8 @@ class Nic(Marked, Switch):
         command = [*switch_command(self.target), *self.options.arguments(self.target)]
         with self.output.open("ab") as output:
             try:
-                self.process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=self.rundir.environment,
-                    start_new_session=True,  # Ctrl-C at the prompt is not for the switch
+                self.process = start_switch(
+                    command, stdout=output, stderr=output, env=self.rundir.environment
                 )
             except OSError as error:
                 raise LabError(

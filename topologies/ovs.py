@@ -21,6 +21,7 @@ from control.ovs.flows import TUNNEL_PORT
 from control.plane import PortStats
 from topologies.errors import LabError
 from topologies.nodes import Marked
+from topologies.silicon import start_switch
 
 BRIDGE = "br0"
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
@@ -209,13 +210,11 @@ class OvsSwitch(Marked, Switch):
         """Start a daemon in the foreground of its own session, recorded for clean-up."""
         log = (self.rundir.logs / f"{self.name}-{command[0]}.log").open("ab")
         with log:
-            process = subprocess.Popen(
+            process = start_switch(
                 ["nsenter", f"--net=/proc/{self.pid}/ns/net", *command, "--pidfile"],
                 env=self.environment,
-                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
             )
         self._processes.append(process)
         self.rundir.record_process(process.pid)

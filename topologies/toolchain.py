@@ -174,14 +174,21 @@ class SwitchOptions:
     grpc_port: int
     thrift_port: int
     log: Path
+    uplinks: frozenset[int] = frozenset()
 
     def arguments(self, target: str) -> list[str]:
-        """Options in ``simple_switch_grpc``'s words; only BMv2 has a thrift server to be placed."""
+        """Options in ``simple_switch_grpc``'s words.
+
+        Only BMv2 has a thrift server to be placed, and only the native switch receive queues.
+        """
         words = ["--no-p4", "--device-id", str(self.device_id)]
         for port, interface in sorted(self.ports.items()):
             words += ["-i", f"{port}@{interface}"]
         words += ["--log-file", str(self.log), "--log-level", "warn"]
         if target == "bmv2":
             words += ["--log-flush", "--thrift-port", str(self.thrift_port)]
+        else:
+            for port in sorted(self.uplinks):
+                words += ["--shared-port", str(port)]
         words += ["--", "--grpc-server-addr", f"127.0.0.1:{self.grpc_port}"]
         return [*words, "--cpu-port", str(CPU_PORT), "--drop-port", str(DROP_PORT)]

@@ -84,7 +84,7 @@ class Device:
         self._stopping = threading.Event()
         self._buffers = threading.local()
         if cpu_port is not None:
-            self._c.p4n_port_add(self._device, cpu_port, None, None)
+            self._c.p4n_port_add(self._device, cpu_port, None, None, False)
 
     @property
     def handle(self) -> int:
@@ -157,15 +157,23 @@ class Device:
 
     # -- ports -----------------------------------------------------------------------------------
 
-    def add_port(self, port: int, interface: str | None = None, pcap: str | None = None) -> None:
+    def add_port(
+        self,
+        port: int,
+        interface: str | None = None,
+        pcap: str | None = None,
+        *,
+        shared: bool = False,
+    ) -> None:
         """Attach a network interface to a port number, or None for a memory port.
 
-        `pcap` is a folder that gets <interface>_in.pcap and _out.pcap. Raises SwitchError when the
-        number is taken or the interface cannot be opened.
+        `pcap` is a folder that gets <interface>_in.pcap and _out.pcap. A `shared` port has many
+        senders behind it and gives them receive queues of their own, by source address. Raises
+        SwitchError when the number is taken or the interface cannot be opened.
         """
         code = self._c.p4n_port_add(
             self._handle, port, interface.encode() if interface else None,
-            os.fsencode(pcap) if pcap else None,
+            os.fsencode(pcap) if pcap else None, shared,
         )  # fmt: skip
         if code:
             raise SwitchError(self._port_error(port, interface, -code))

@@ -55,7 +55,7 @@ _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "p4n_device_destroy": (None, (_P,)),
     "p4n_device_commit": (_P, (_P, _P)),
     "p4n_device_drops": (_U32, (_P, _U64P)),
-    "p4n_port_add": (_I32, (_P, _U32, _BYTES, _BYTES)),
+    "p4n_port_add": (_I32, (_P, _U32, _BYTES, _BYTES, c.c_bool)),
     "p4n_port_remove": (_I32, (_P, _U32)),
     "p4n_port_state": (_I32, (_P, _U32)),
     "p4n_port_force": (_I32, (_P, _U32, c.c_bool)),

@@ -60,6 +60,7 @@ class DeviceOptions:
     device_id: int = 0
     program: Path | None = None
     ports: dict[int, str] = field(default_factory=dict)
+    shared_ports: frozenset[int] = frozenset()
     cpu_port: int | None = None
     drop_port: int = 511
     threads: int = 1
@@ -91,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument("program", nargs="?", type=Path, help="BMv2 JSON; without one give --no-p4")
     p.add_argument("-i", "--interface", action="append", default=[], metavar="PORT@IFACE")
+    p.add_argument("--shared-port", action="append", default=[], type=int, metavar="PORT",
+                   help="a port with many senders: each gets a receive queue there")  # fmt: skip
     p.add_argument("--no-p4", action="store_true", help="wait for a pipeline over P4Runtime")
     p.add_argument("--device-id", type=int, default=0, metavar="N")
     p.add_argument("--threads", type=int, default=1, metavar="N", help="packet threads")
@@ -139,6 +142,14 @@ def _ports(texts: list[str]) -> dict[int, str]:
     return ports
 
 
+def _shared(numbers: list[int], ports: dict[int, str]) -> frozenset[int]:
+    """The ports that many senders share; OptionError for one that is not there."""
+    for number in numbers:
+        if number not in ports:
+            raise OptionError(f"shared port {number}: there is no such port; add -i {number}@IFACE")
+    return frozenset(numbers)
+
+
 def parse(arguments: list[str]) -> Options | str:
     """Return the options, or the text that --version or --json-version asks for.
 
@@ -174,10 +185,12 @@ def _single(args: argparse.Namespace) -> DeviceOptions:
         raise OptionError("give a BMv2 JSON file, or --no-p4 to wait for one over P4Runtime")
     if args.program is not None and args.no_p4:
         raise OptionError("--no-p4 contradicts the program on the command line")
+    ports = _ports(args.interface)
     return DeviceOptions(
         device_id=args.device_id,
         program=args.program,
-        ports=_ports(args.interface),
+        ports=ports,
+        shared_ports=_shared(args.shared_port, ports),
         cpu_port=args.cpu_port,
         drop_port=args.drop_port,
         threads=args.threads,
@@ -198,7 +211,9 @@ def _add_tls(options: Options, args: argparse.Namespace) -> None:
     options.tls_client_auth = args.grpc_server_with_client_auth
 
 
-_KEYS = {"device_id", "program", "ports", "cpu_port", "drop_port", "threads", "pcap"}
+_KEYS = {
+    "device_id", "program", "ports", "shared_ports", "cpu_port", "drop_port", "threads", "pcap",
+}  # fmt: skip
 
 
 def read_config(path: Path) -> list[DeviceOptions]:
@@ -225,10 +240,12 @@ def _configured(path: Path, item: Any) -> DeviceOptions:
     if not isinstance(item, dict) or set(item) - _KEYS:
         raise OptionError(f"--config {path}: a device has the keys {', '.join(sorted(_KEYS))}")
     try:
+        ports = {int(port): str(name) for port, name in item.get("ports", {}).items()}
         return DeviceOptions(
             device_id=int(item.get("device_id", 0)),
             program=Path(item["program"]) if item.get("program") else None,
-            ports={int(port): str(name) for port, name in item.get("ports", {}).items()},
+            ports=ports,
+            shared_ports=_shared(list(map(int, item.get("shared_ports", []))), ports),
             cpu_port=None if item.get("cpu_port") is None else int(item["cpu_port"]),
             drop_port=int(item.get("drop_port", 511)),
             threads=int(item.get("threads", 1)),

@@ -164,14 +164,19 @@ def _make_device(options: DeviceOptions) -> Device:
             device.commit(device.prepare(_read(options.program)))
         if options.pcap is not None:
             options.pcap.mkdir(parents=True, exist_ok=True)
-        for port, interface in options.ports.items():
-            device.add_port(port, interface, str(options.pcap) if options.pcap else None)
+        for port in options.ports:
+            _add_port(device, options, port)
         device.start()
     except (BmvJsonError, CodegenError, SwitchError) as fault:
         device.stop()
         raise StartError(f"{options.program or device.name}: {fault}") from None
     _log.info("%s: %d ports, %d threads", device.name, len(options.ports), options.threads)
     return device
+
+
+def _add_port(device: Device, options: DeviceOptions, port: int) -> None:
+    pcap = str(options.pcap) if options.pcap else None
+    device.add_port(port, options.ports[port], pcap, shared=port in options.shared_ports)
 
 
 def _read(program: Path) -> bytes:
@@ -189,5 +194,5 @@ def _apply_ports(device: Device, wanted: DeviceOptions) -> None:
             _log.info("%s: port %d removed", device.name, port)
     for port, interface in wanted.ports.items():
         if current.get(port) != interface:
-            device.add_port(port, interface, str(wanted.pcap) if wanted.pcap else None)
+            _add_port(device, wanted, port)
             _log.info("%s: port %d is %s", device.name, port, interface)

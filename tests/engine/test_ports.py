@@ -124,9 +124,12 @@ def test_a_dead_port_stops_nobody() -> None:
         transfer(a, b)
 
 
-def test_an_interface_that_comes_back_is_used_again() -> None:
-    with l2() as (device, net):
+@pytest.mark.parametrize("shared", [False, True])
+def test_an_interface_that_comes_back_is_used_again(shared: bool) -> None:
+    with l2(threads=2) as (device, net):
         a, b = net.hosts
+        device.remove_port(2)
+        device.add_port(2, b.port, shared=shared)
         ip("link", "del", b.port)
         wait_until(lambda: not device.port_up(2), "port 2 is down")
         b.link()
@@ -189,6 +192,42 @@ def test_idle_threads_sleep() -> None:
         after = os.times()
         assert after.user + after.system - before.user - before.system < 0.2
         transfer(*net.hosts)
+
+
+def fill(host: Host, source: str, marker: str, count: int) -> None:
+    """Frames from an address, to a broadcast address that the program knows no port for."""
+    frame = "ff" * 6 + source.replace(":", "") + "88b5" + marker
+    host.run(sys.executable, TRAFFIC, "raw_send", frame, str(count), check=True)
+
+
+VXLAN = "4500008600000000401100000a0000010a000002c00012b5007200000800000000000100"
+
+
+def test_a_flood_costs_another_sender_behind_the_same_port_nothing(tmp_path: Path) -> None:
+    """A full queue is the flooding sender's own, also where both are in one tunnel."""
+    with network() as net:
+        wire = net.host(1)
+        device = Device(drop_port=511)
+        try:
+            device.commit(device.prepare(program("l2_acl")))
+            device.add_port(1, wire.port, str(tmp_path), shared=True)
+            outer = "02" * 6 + "020000000101" + "0800" + VXLAN + "ff" * 6
+            for number in ("1", "2"):
+                inner = outer + f"02000000020{number}" + "88b5" + f"b{number}" * 40
+                count = "20000" if number == "1" else "10"
+                wire.run(sys.executable, TRAFFIC, "raw_send", inner, count, check=True)
+            fill(wire, "02:00:00:00:01:01", "a1" * 46, 20000)
+            fill(wire, "02:00:00:00:01:02", "a2" * 46, 10)
+            device.start()
+            seen = tmp_path / f"{wire.port}_in.pcap"
+            wait_until(
+                lambda: [sum(f.endswith(mark * 40) for f in captured(seen))
+                         for mark in (b"\xa2", b"\xb2")] == [10, 10],
+                "the neighbours' frames are there",
+            )  # fmt: skip
+            assert device.port_stats(1).rx_dropped > 0, "the flood was to fill its queue"
+        finally:
+            device.stop()
 
 
 def captured(path: Path) -> list[bytes]:

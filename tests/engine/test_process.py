@@ -31,8 +31,10 @@ def test_bmv2_words_are_understood_on_both_sides() -> None:
         "-i", "1@eth1", "--interface", "2@eth2", "--no-p4", "--device-id", "7", "--pcap",
         "--log-console", "-L", "debug", "--thrift-port", "9090", "--",
         "--grpc-server-addr", "127.0.0.1:1", "--cpu-port", "510", "--drop-port=9",
+        "--shared-port", "2",
     )  # fmt: skip
     (device,) = found.devices
+    assert device.shared_ports == {2}
     assert device.ports == {1: "eth1", 2: "eth2"}
     assert (device.device_id, device.cpu_port, device.drop_port) == (7, 510, 9)
     assert device.pcap == Path(".")
@@ -47,6 +49,7 @@ def test_bmv2_words_are_understood_on_both_sides() -> None:
         (["--no-p4", "--priority-queues", "8"], "--priority-queues: not available"),
         (["--no-p4", "-i", "eth0"], "expected PORT@INTERFACE"),
         (["--no-p4", "-i", "1@a", "-i", "1@b"], "port 1 is given twice"),
+        (["--no-p4", "-i", "1@a", "--shared-port", "2"], "shared port 2: there is no such port"),
         ([], "give a BMv2 JSON file"),
         (["x.json", "--no-p4"], "contradicts"),
         (["--no-p4", "--grpc-server-ssl"], "needs --grpc-server-cert"),

@@ -34,7 +34,7 @@ bool p4n_device_port_up(const struct p4n_device *dev, uint32_t number)
 
 static struct p4n_thread_io *new_context(struct p4n_device *dev, uint32_t index)
 {
-	struct epoll_event wake = {.events = EPOLLIN, .data.u32 = P4N_NONE};
+	struct epoll_event wake = {.events = EPOLLIN, .data.u64 = p4n_event(P4N_NONE, 0)};
 	struct p4n_thread_io *io = calloc(1, sizeof(*io));
 
 	if (!io)
@@ -197,11 +197,9 @@ static uint32_t free_slot(const struct p4n_device *dev)
 
 static void close_port(struct p4n_port *port)
 {
-	if (port->fd >= 0)
-		close(port->fd);
+	p4n_receive_close(port);
 	p4n_capture_close(port->in);
 	p4n_capture_close(port->out);
-	port->fd = -1;
 	port->in = port->out = NULL;
 }
 
@@ -236,21 +234,9 @@ static int open_captures(struct p4n_port *port, const char *folder)
 	return port->in && port->out ? 0 : -EIO;
 }
 
-static int watch_port(struct p4n_device *dev, struct p4n_port *port)
-{
-	struct epoll_event readable = {.events = EPOLLIN, .data.u32 = port->number};
-
-	if (port->kind != P4N_PORT_PACKET || !dev->n_threads)
-		return 0;
-	port->thread = port->slot % dev->n_threads;
-	return epoll_ctl(dev->threads[port->thread]->epoll_fd, EPOLL_CTL_ADD, port->fd, &readable)
-		       ? -errno
-		       : 0;
-}
-
 static int open_port(struct p4n_device *dev, struct p4n_port *port, const char *captures)
 {
-	int err = port->kind == P4N_PORT_PACKET ? p4n_socket_open(port) : 0;
+	int err = port->kind == P4N_PORT_PACKET ? p4n_receive_open(port) : 0;
 
 	if (!err && captures)
 		err = open_captures(port, captures);
@@ -258,15 +244,16 @@ static int open_port(struct p4n_device *dev, struct p4n_port *port, const char *
 		return err;
 	if (!store_port(dev, port->number, port))
 		return -ENOMEM;
-	err = watch_port(dev, port);
+	err = p4n_receive_watch(dev, port);
 	if (err)
 		store_port(dev, port->number, NULL);
 	return err;
 }
 
-/* interface NULL: a memory port. captures: folder for pcap files, or NULL. 0 or -errno. */
+/* interface NULL: a memory port. captures: folder for pcap files, or NULL. shared: many senders are
+ * behind it, each gets a receive queue. 0 or -errno. */
 P4N_EXPORT int p4n_port_add(struct p4n_device *dev, uint32_t number, const char *interface,
-			    const char *captures)
+			    const char *captures, bool shared)
 {
 	struct p4n_port *port;
 	int err = -EEXIST;
@@ -277,9 +264,9 @@ P4N_EXPORT int p4n_port_add(struct p4n_device *dev, uint32_t number, const char 
 	if (!port)
 		return -ENOMEM;
 	port->number = number;
-	port->fd = -1;
 	port->kind = interface ? P4N_PORT_PACKET
 			       : number == dev->cpu_port ? P4N_PORT_CPU : P4N_PORT_MEMORY;
+	port->n_queues = !interface ? 0 : shared ? P4N_SENDER_QUEUES : 1;
 	atomic_store(&port->up, true);
 	if (interface)
 		memcpy(port->name, interface, strlen(interface));
@@ -349,6 +336,7 @@ P4N_EXPORT int p4n_port_read_stats(struct p4n_device *dev, uint32_t number, uint
 	if (port) {
 		struct p4n_port_stats *s = &port->stats;
 
+		p4n_receive_count_losses(port);
 		out[0] = atomic_load(&s->rx_packets);
 		out[1] = atomic_load(&s->rx_bytes);
 		out[2] = atomic_load(&s->rx_dropped);

@@ -10,22 +10,31 @@
 
 #define P4N_BATCH 16u        /* frames per system call: their bytes should stay in the cache */
 #define P4N_POOL 2048u       /* frames per packet thread */
+#define P4N_EVENTS 64u      /* ready queues per look */
 #define P4N_TAILROOM 64u
 #define P4N_MAX_SLOTS 4096u  /* ports at once */
 #define P4N_REMOVED_KEPT 256u
+#define P4N_SENDER_QUEUES 16u /* receive queues of a port that many senders share */
 
 struct p4n_capture;
+
+/* A receive queue, one socket: its sender's frames wait here, and are lost here when it is full. */
+struct p4n_rxq {
+	int fd;
+	uint32_t thread; /* that reads it */
+	uint64_t spent;  /* what it has had of that thread, in the nanoseconds of turns.c */
+};
 
 struct p4n_port {
 	uint32_t number;
 	uint32_t slot; /* index of its transmit queues */
 	enum p4n_port_kind kind;
-	int fd;
+	uint32_t n_queues;
+	struct p4n_rxq rxq[P4N_SENDER_QUEUES]; /* frames are sent by the first */
 	int ifindex;
 	char name[IFNAMSIZ];
 	_Atomic bool up;
 	_Atomic bool forced_down;
-	uint32_t thread; /* that reads it */
 	_Atomic uint32_t mtu; /* bytes behind the Ethernet header */
 	struct p4n_port_stats stats;
 	struct p4n_capture *in, *out; /* NULL: not captured */
@@ -49,6 +58,7 @@ struct p4n_thread_io {
 	int epoll_fd, wake_fd;
 	struct p4n_packet *pool;
 	uint32_t made; /* frames allocated so far */
+	uint64_t turn; /* turns.c */
 	struct p4n_packet *rx[P4N_BATCH];
 	struct p4n_txq *txq[P4N_MAX_SLOTS];
 	uint32_t dirty[P4N_MAX_SLOTS], n_dirty;
@@ -113,15 +123,22 @@ struct p4n_frame *p4n_queue_take(struct p4n_queue *q);
 void p4n_queue_close(struct p4n_queue *q);
 
 /* --- socket.c: AF_PACKET --- */
-int p4n_socket_open(struct p4n_port *port); /* 0 or -errno */
-void p4n_socket_rebind(struct p4n_port *port, int ifindex);
-/* Reads up to P4N_BATCH frames into io->rx; their number. */
-uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port,
+/* Up to P4N_BATCH frames of a receive queue; their number. */
+uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port, const struct p4n_rxq *q,
 			 struct p4n_packet **out);
 void p4n_socket_write(struct p4n_thread_io *io, struct p4n_port *port, struct p4n_packet **pkts,
 		      uint32_t n);
 bool p4n_link_up(const char *name);
 uint32_t p4n_link_mtu(const char *name);
+
+/* --- receive.c: receive queues --- */
+int p4n_receive_open(struct p4n_port *port); /* all n_queues of them; 0 or -errno */
+void p4n_receive_close(struct p4n_port *port);
+/* Follows an interface that came back under another index; the descriptors stay the same. */
+void p4n_receive_reopen(struct p4n_device *dev, struct p4n_port *port);
+int p4n_receive_watch(struct p4n_device *dev, struct p4n_port *port); /* 0 or -errno */
+/* Adds the frames that found a queue full since the last time to rx_dropped. */
+void p4n_receive_count_losses(struct p4n_port *port);
 
 /* --- capture.c: pcap --- */
 struct p4n_capture *p4n_capture_open(const char *folder, const char *port, const char *direction);
@@ -153,8 +170,19 @@ void p4n_thread_wake(struct p4n_thread_io *io);
 /* Runs one frame from Python to completion. */
 void p4n_run_frame(struct p4n_thread_io *io, uint32_t port, const uint8_t *data, uint32_t len);
 
+/* --- turns.c: queues share a thread's time --- */
+struct epoll_event;
+/* Serves those of the ready queues whose turn it is; woken when the thread was. */
+void p4n_turns_serve(struct p4n_thread_io *io, const struct epoll_event *events, int n);
+
 /* --- monitor.c --- */
 void *p4n_monitor_main(void *dev);
+
+/* What a thread's epoll says of a ready queue: its port's number and its index there. */
+static inline uint64_t p4n_event(uint32_t port, uint32_t queue)
+{
+	return (uint64_t)queue << 32 | port;
+}
 
 static inline struct p4n_port *p4n_port_find(const struct p4n_device *dev, uint32_t number)
 {

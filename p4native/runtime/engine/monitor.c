@@ -35,13 +35,13 @@ void p4n_ports_changed(struct p4n_device *dev)
 }
 
 /* An interface that vanished and came back under its name is taken up again. */
-static bool refresh(struct p4n_port *port)
+static bool refresh(struct p4n_device *dev, struct p4n_port *port)
 {
 	int ifindex = (int)if_nametoindex(port->name);
 	bool up;
 
 	if (ifindex && ifindex != port->ifindex)
-		p4n_socket_rebind(port, ifindex);
+		p4n_receive_reopen(dev, port);
 	up = ifindex && p4n_link_up(port->name);
 	atomic_store(&port->mtu, p4n_link_mtu(port->name));
 	return atomic_exchange(&port->up, up) != up;
@@ -59,7 +59,7 @@ static void refresh_all(struct p4n_device *dev)
 			struct p4n_port *port = p4n_port_find(dev, page << 8 | i);
 
 			if (port && port->kind == P4N_PORT_PACKET)
-				changed |= refresh(port);
+				changed |= refresh(dev, port);
 		}
 	}
 	if (changed)

@@ -1,4 +1,4 @@
-/* AF_PACKET ports: batches of frames with their offload state (PACKET_VNET_HDR). */
+/* AF_PACKET: batches of frames with their offload state (PACKET_VNET_HDR), and links. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>
@@ -8,73 +8,7 @@
 
 #include "device.h"
 
-#define BUFFER_BYTES (8 << 20)
 #define VLAN_BYTES 4u
-
-static int set(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value)) ? -errno : 0;
-}
-
-static int bind_to(int fd, int ifindex)
-{
-	struct sockaddr_ll ll = {.sll_family = AF_PACKET,
-				 .sll_protocol = htons(ETH_P_ALL),
-				 .sll_ifindex = ifindex};
-	struct packet_mreq promiscuous = {.mr_ifindex = ifindex, .mr_type = PACKET_MR_PROMISC};
-
-	if (bind(fd, (struct sockaddr *)&ll, sizeof(ll)))
-		return -errno;
-	if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous, sizeof(promiscuous)))
-		return -errno;
-	return 0;
-}
-
-static int configure(int fd)
-{
-	int err = set(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
-
-	if (!err)
-		err = set(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-	if (!err)
-		err = set(fd, SOL_PACKET, PACKET_AUXDATA, 1);
-	/* Larger buffers need privilege beyond the limits; without it the usual ones must do. */
-	if (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES))
-		(void)set(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
-	if (set(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES))
-		(void)set(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
-	return err;
-}
-
-int p4n_socket_open(struct p4n_port *port)
-{
-	int fd, err;
-
-	port->ifindex = (int)if_nametoindex(port->name);
-	if (!port->ifindex)
-		return -ENODEV;
-	/* Protocol 0: nothing arrives before the socket is bound to its interface. */
-	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	err = configure(fd);
-	if (!err)
-		err = bind_to(fd, port->ifindex);
-	if (err) {
-		close(fd);
-		return err;
-	}
-	port->fd = fd;
-	atomic_store(&port->up, p4n_link_up(port->name));
-	atomic_store(&port->mtu, p4n_link_mtu(port->name));
-	return 0;
-}
-
-void p4n_socket_rebind(struct p4n_port *port, int ifindex)
-{
-	if (!bind_to(port->fd, ifindex))
-		port->ifindex = ifindex;
-}
 
 static bool query(const char *name, unsigned long request, struct ifreq *req)
 {
@@ -170,7 +104,8 @@ static uint32_t prepare(struct p4n_thread_io *io)
 	return n;
 }
 
-uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port, struct p4n_packet **out)
+uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port, const struct p4n_rxq *q,
+			 struct p4n_packet **out)
 {
 	struct mmsghdr msgs[P4N_BATCH];
 	struct iovec iov[P4N_BATCH][2];
@@ -187,9 +122,9 @@ uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port, struct
 						  .msg_control = &control[i],
 						  .msg_controllen = sizeof(control[i])};
 	}
-	got = recvmmsg(port->fd, msgs, n, MSG_DONTWAIT, NULL);
+	got = recvmmsg(q->fd, msgs, n, MSG_DONTWAIT, NULL);
 	if (got < 0 && errno != EAGAIN && errno != EINTR)
-		(void)getsockopt(port->fd, SOL_SOCKET, SO_ERROR, &got, &(socklen_t){sizeof(got)});
+		(void)getsockopt(q->fd, SOL_SOCKET, SO_ERROR, &got, &(socklen_t){sizeof(got)});
 	for (int i = 0; i < got; i++) {
 		struct p4n_packet *pkt = io->rx[i];
 
@@ -238,7 +173,7 @@ void p4n_socket_write(struct p4n_thread_io *io, struct p4n_port *port, struct p4
 		msgs[i].msg_hdr = (struct msghdr){.msg_iov = iov[i], .msg_iovlen = 2};
 	}
 	while (at < n) {
-		int sent = sendmmsg(port->fd, msgs + at, n - at, MSG_DONTWAIT);
+		int sent = sendmmsg(port->rxq[0].fd, msgs + at, n - at, MSG_DONTWAIT);
 
 		if (sent > 0) {
 			count_sent(port, pkts + at, (uint32_t)sent);

@@ -6,7 +6,6 @@
 
 #include "device.h"
 
-#define EVENTS 64
 #define ETHERNET_ROOM 18u /* header and one VLAN tag, which the MTU does not count */
 
 P4N_EXPORT uint64_t p4n_now_us(const struct p4n_thread *th)
@@ -267,15 +266,6 @@ void p4n_run_frame(struct p4n_thread_io *io, uint32_t number, const uint8_t *dat
 		p4n_run(io, NULL, 0);
 }
 
-static void serve_port(struct p4n_thread_io *io, struct p4n_port *port)
-{
-	struct p4n_packet *pkts[P4N_BATCH];
-	uint32_t n = p4n_socket_read(io, port, pkts);
-
-	if (n)
-		p4n_run(io, pkts, n);
-}
-
 void p4n_thread_wake(struct p4n_thread_io *io)
 {
 	uint64_t one = 1;
@@ -316,12 +306,12 @@ static void serve_inbox(struct p4n_thread_io *io)
 static int wait_events(struct p4n_thread_io *io, struct epoll_event *events)
 {
 	struct p4n_domain *d = &io->dev->domain;
-	int n = epoll_wait(io->epoll_fd, events, EVENTS, 0);
+	int n = epoll_wait(io->epoll_fd, events, (int)P4N_EVENTS, 0);
 
 	if (n || io->kept)
 		return n;
 	p4n_reader_offline(d, io->reader);
-	n = epoll_wait(io->epoll_fd, events, EVENTS, -1);
+	n = epoll_wait(io->epoll_fd, events, (int)P4N_EVENTS, -1);
 	p4n_reader_online(d, io->reader);
 	return n;
 }
@@ -330,23 +320,19 @@ void *p4n_thread_main(void *arg)
 {
 	struct p4n_thread_io *io = arg;
 	struct p4n_domain *d = &io->dev->domain;
-	struct epoll_event events[EVENTS];
+	struct epoll_event events[P4N_EVENTS];
 
 	p4n_reader_online(d, io->reader);
 	while (!atomic_load_explicit(&io->dev->stopping, memory_order_relaxed)) {
 		int n = wait_events(io, events);
 
 		for (int i = 0; i < n; i++) {
-			/* The port's number, not its address: it may be gone by now. */
-			struct p4n_port *port = p4n_port_find(io->dev, events[i].data.u32);
-
-			if (events[i].data.u32 == P4N_NONE) {
+			if (events[i].data.u64 == p4n_event(P4N_NONE, 0)) {
 				drain_wake(io);
 				serve_inbox(io);
-			} else if (port && port->kind == P4N_PORT_PACKET) {
-				serve_port(io, port);
 			}
 		}
+		p4n_turns_serve(io, events, n);
 		if (io->kept)
 			p4n_run(io, NULL, 0);
 		p4n_thread_flush(io);
