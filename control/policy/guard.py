@@ -22,7 +22,7 @@ def _guest(guest: Guest) -> Iterator[Entry]:
     """The VM's own addresses, and those it has before it has one (DHCP, probes, link-local)."""
     v4 = {0, *map(ip_number, guest.v4)}
     v6 = {0, link_local(guest.vm.mac), *map(ip_number, guest.v6)}
-    for table, addresses in (("v4", v4), ("arp", v4), ("v6", v6)):
+    for table, addresses in (("v4", v4), ("arp", v4), ("v6", v6), ("nd", v6 - {0})):
         for address in sorted(addresses):
             match = (("port", guest.port), ("address", address))
             note = f"address of {guest.vm.name}"

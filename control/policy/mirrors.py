@@ -28,7 +28,7 @@ def mirror_number(view: View, name: str) -> int:
 def target_port(view: View, mirror: Mirror) -> int | None:
     """The port that receives the copies; None if the target VM is on another NIC."""
     if mirror.to_port is not None:
-        return PORT_PF if mirror.to_port == "pf" else PORT_UPLINK
+        return PORT_PF if mirror.to_port == "pf" else next(iter(view.active_uplinks), PORT_UPLINK)
     ports = (g.port for g in view.local if g.vm.name == mirror.to_vm and g.is_home)
     return next(ports, None)
 

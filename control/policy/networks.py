@@ -54,19 +54,18 @@ def _plain(network: Network, setting: Params) -> Iterator[Entry]:
 
 
 def _unknown(view: View, network: Network) -> Iterator[Entry]:
-    """Unknown unicast: out by the uplink of a plain network; in to promiscuous VFs only."""
+    """Unknown unicast: out by the uplink of a plain network, and to promiscuous VFs."""
     note = f"unknown destinations in {network.name}"
-    for role in (ROLE_PF, ROLE_VF):
+    promiscuous = (("group", PROMISCUOUS_GROUPS + network.id),)
+    for role in (ROLE_UPLINK, ROLE_PF, ROLE_VF):
         match = (("network", network.id), ("from", role))
-        if not network.overlay:
-            yield Entry("unknown_table", match, "unknown_to_uplink", note=note)
-        elif network.unknown == "flood":
+        if role != ROLE_UPLINK and network.overlay and network.unknown == "flood":
             group = (("group", network.id),)
             yield Entry("unknown_table", match, "unknown_to_group", group, note=note)
-    if _promiscuous(view, network):
-        match = (("network", network.id), ("from", ROLE_UPLINK))
-        group = (("group", PROMISCUOUS_GROUPS + network.id),)
-        yield Entry("unknown_table", match, "unknown_to_group", group, note=note)
+        elif _promiscuous(view, network):
+            yield Entry("unknown_table", match, "unknown_to_group", promiscuous, note=note)
+        elif role != ROLE_UPLINK and not network.overlay:
+            yield Entry("unknown_table", match, "unknown_to_uplink", note=note)
 
 
 def _tunnels(view: View) -> Iterator[Entry]:
@@ -103,8 +102,10 @@ def flood_groups(view: View) -> Iterator[Group]:
             yield Group(network.id, tuple(sorted(replicas)))
         promiscuous = _promiscuous(view, network)
         if promiscuous:
-            members = tuple(sorted((guest.port, 0) for guest in promiscuous))
-            yield Group(PROMISCUOUS_GROUPS + network.id, members)
+            members = {(guest.port, 0) for guest in promiscuous}
+            if not network.overlay:
+                members |= {(port, 0) for port in uplinks}
+            yield Group(PROMISCUOUS_GROUPS + network.id, tuple(sorted(members)))
 
 
 def _floods(guest: Guest, network: Network) -> bool:
@@ -117,7 +118,7 @@ def _replica(guest: Guest) -> tuple[int, int]:
 
 
 def _promiscuous(view: View, network: Network) -> list[Guest]:
-    """Trusted VFs of the network: they see unknown unicast from the uplink."""
+    """Trusted VFs of the network: they see unknown unicast."""
     return [
         g for g in view.local if g.vm.trust and g.network.id == network.id and g.role == "active"
     ]

@@ -109,12 +109,16 @@ header icmp_echo_h {
     bit<16> sequence;
 }
 
-// Neighbour solicitation or advertisement with its one link-layer address option.
+// Neighbour solicitation or advertisement.
 header nd_h {
     bit<32> flags;
     ipv6_t target;
-    bit<8> option_type;
-    bit<8> option_length;
+}
+
+// A link-layer address, as the only option of a solicitation.
+header nd_option_h {
+    bit<8> type;
+    bit<8> length;
     mac_t mac;
 }
 
@@ -143,6 +147,7 @@ struct headers_t {
     icmp_h icmp;                // ICMP and ICMPv6
     icmp_echo_h echo;
     nd_h nd;
+    nd_option_h nd_option;
 }
 
 #endif

@@ -157,13 +157,15 @@ parser NicParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         }
     }
 
-    // A solicitation is read whole only as hosts send it when they resolve: with one option.
+    // A solicitation is read whole only as hosts send it when they resolve: with one option. Of an
+    // advertisement the guard wants the target alone.
     state parse_icmpv6 {
         packet.extract(hdr.icmp);
         transition select(hdr.icmp.type, hdr.ipv6.payload_length) {
             (ICMPV6_ECHO, _): parse_echo;
             (ICMPV6_ECHO_REPLY, _): parse_echo;
-            (ICMPV6_SOLICITATION, 32): parse_nd;
+            (ICMPV6_SOLICITATION, 32): parse_solicitation;
+            (ICMPV6_ADVERTISEMENT, _): parse_advertisement;
             (1 .. ICMPV6_PARAMETER, _): parse_icmp_error;
             (ICMPV6_ROUTER_SOLICITATION .. ICMPV6_REDIRECT, _): parse_other_neighbor;
             default: accept;
@@ -189,7 +191,14 @@ parser NicParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         transition accept;
     }
 
-    state parse_nd {
+    state parse_solicitation {
+        packet.extract(hdr.nd);
+        packet.extract(hdr.nd_option);
+        meta.neighbor = 1;
+        transition accept;
+    }
+
+    state parse_advertisement {
         packet.extract(hdr.nd);
         meta.neighbor = 1;
         transition accept;
@@ -215,7 +224,7 @@ control NicComputeChecksum(inout headers_t hdr, inout metadata_t meta) {
             meta.nd_answer == 1,
             { hdr.ipv6.src, hdr.ipv6.dst, 16w0, hdr.ipv6.payload_length, 24w0,
               hdr.ipv6.next_header, hdr.icmp.type, hdr.icmp.code, hdr.nd.flags, hdr.nd.target,
-              hdr.nd.option_type, hdr.nd.option_length, hdr.nd.mac },
+              hdr.nd_option.type, hdr.nd_option.length, hdr.nd_option.mac },
             hdr.icmp.checksum, HashAlgorithm.csum16);
     }
 }
@@ -238,6 +247,7 @@ control NicDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.icmp);
         packet.emit(hdr.echo);
         packet.emit(hdr.nd);
+        packet.emit(hdr.nd_option);
     }
 }
 

@@ -1,6 +1,6 @@
-// Source guard: a VF sends only from its VM's addresses, in IP and in ARP.
+// Source guard: a VF sends only from its VM's addresses, and speaks for no other in ARP and ND.
 //
-//   in:  source_guard, source address
+//   in:  source_guard, source address, target of a neighbour advertisement
 //   out: drop = SPOOFED_IP
 //
 // Skipped for known connections: their key holds the source address and the VF, and it was
@@ -56,6 +56,20 @@ control GuardStage(inout headers_t hdr, inout metadata_t meta) {
         size = FORWARD_TABLE_SIZE;
     }
 
+    @id(0x02000033)
+    table source_nd_table {
+        key = {
+            meta.in_port : exact @id(1) @name("port");
+            hdr.nd.target : exact @id(2) @name("address");
+        }
+        actions = {
+            NoAction;
+            @defaultonly spoofed_address;
+        }
+        const default_action = spoofed_address;
+        size = FORWARD_TABLE_SIZE;
+    }
+
     apply {
         if (meta.source_guard == 1) {
             if (hdr.ipv4.isValid()) {
@@ -68,6 +82,9 @@ control GuardStage(inout headers_t hdr, inout metadata_t meta) {
                 }
             } else if (hdr.ipv6.isValid()) {
                 source_v6_table.apply();
+                if (hdr.nd.isValid() && hdr.icmp.type == ICMPV6_ADVERTISEMENT) {
+                    source_nd_table.apply();
+                }
             }
         }
     }

@@ -49,8 +49,8 @@ control NeighborStage(inout headers_t hdr, inout metadata_t meta) {
         hdr.icmp.type = ICMPV6_ADVERTISEMENT;
         hdr.icmp.code = 0;
         hdr.nd.flags = flags;
-        hdr.nd.option_type = 2;
-        hdr.nd.mac = mac;
+        hdr.nd_option.type = 2;
+        hdr.nd_option.mac = mac;
         meta.nd_answer = 1;
         meta.out_port = meta.in_port;
         meta.answered = 1;
@@ -76,7 +76,7 @@ control NeighborStage(inout headers_t hdr, inout metadata_t meta) {
             if (hdr.arp.operation == ARP_REQUEST && hdr.arp.sender_ip != hdr.arp.target_ip) {
                 arp_table.apply();
             }
-        } else if (hdr.nd.isValid() && hdr.ipv6.src != 0) {
+        } else if (hdr.nd_option.isValid() && hdr.ipv6.src != 0) {
             nd_table.apply();
         }
     }

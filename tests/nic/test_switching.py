@@ -84,6 +84,30 @@ def test_provider_tag_of_one_vf_with_guest_tag_inside(rig: Rig) -> None:
     assert rig.exchange(UPLINK, back) == [(vf(0), bytes(Ether(src=mac(9), dst=mac(1)) / inner))]
 
 
+def test_priority_is_in_the_tag_of_either_protocol(rig: Rig) -> None:
+    for protocol, tag in (("802.1q", Dot1Q), ("802.1ad", Dot1AD)):
+        networks = [{"name": "lan", "vlan": 7, "vlan_protocol": protocol}]
+        rig.configure(state(networks=networks, vms=[vm(1, qos=7), vm(2)]))
+        for number, priority in ((1, 7), (2, 0)):
+            plain = udp(number, 9)
+            tagged = Ether(src=mac(number), dst=mac(9)) / tag(vlan=7, prio=priority) / plain.payload
+            assert rig.exchange(vf(number - 1), plain) == [(UPLINK, bytes(tagged))]
+
+
+def test_floods_stay_in_their_vlan(rig: Rig) -> None:
+    networks = [{"name": "lan", "vlan": 7}, {"name": "red", "vlan": 8}]
+    vms = [vm(1), vm(2), vm(3, network="red")]
+    rig.configure(state(networks=networks, vms=vms))
+    for target in (BROADCAST, "01:00:5e:00:00:05", "33:33:00:00:00:05"):
+        shout = Ether(src=mac(1), dst=target, type=0x88B5) / bytes(50)
+        inner = bytes(shout)[12:]
+        tagged = bytes(shout)[:12] + b"\x81\x00\x00\x07" + inner
+        assert rig.exchange(vf(0), shout) == [(UPLINK, tagged), (vf(1), bytes(shout))]
+        from_outside = bytes(Ether(src=mac(9), dst=target))[:12]
+        wire = from_outside + b"\x81\x00\x00\x08" + inner
+        assert rig.exchange(UPLINK, wire) == [(vf(2), from_outside + inner)]
+
+
 def test_networks_are_apart(rig: Rig) -> None:
     networks = [{"name": "lan"}, {"name": "red", "vlan": 20}]
     rig.configure(state(networks=networks, vms=[vm(1), vm(2, network="red")]))

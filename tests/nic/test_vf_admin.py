@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Packet
 
 from control.policy.reasons import DropReason, TrafficClass
 
@@ -42,6 +44,23 @@ def test_forged_addresses_are_dropped(rig: Rig) -> None:
     rig.drops(vf(0), _arp(1, "10.0.0.1", mac(3)), DropReason.SPOOFED_MAC, vf(0))
 
 
+def _advertisement(sender: int, target: str, *options: Packet) -> Ether:
+    ip = IPv6(src=f"fd00::{sender}", dst="fd00::2", hlim=255)
+    told = ICMPv6ND_NA(tgt=target, R=0)
+    for option in options:
+        told /= option
+    return Ether(src=mac(sender), dst=mac(2)) / ip / told
+
+
+@pytest.mark.parametrize("options", [0, 1, 2])
+def test_advertisements_speak_for_own_addresses_only(rig: Rig, options: int) -> None:
+    rig.configure(state())
+    own = [ICMPv6NDOptDstLLAddr(lladdr=mac(1))] * options
+    rig.drops(vf(0), _advertisement(1, "fd00::3", *own), DropReason.SPOOFED_IP, vf(0))
+    rig.passes(vf(0), _advertisement(1, "fd00::1", *own), vf(1))
+    rig.passes(UPLINK, _advertisement(4, "fd00::4", *own), vf(1))
+
+
 def test_own_addresses_pass_the_guard(rig: Rig) -> None:
     rig.configure(state())
     to_2 = Ether(src=mac(1), dst=mac(2))
@@ -61,6 +80,16 @@ def test_guest_tags_need_trust(rig: Rig) -> None:
 def test_trusted_vf_is_promiscuous(rig: Rig) -> None:
     rig.configure(state(vms=[vm(1, trust=True), vm(2)]))
     rig.passes(UPLINK, udp(4, 9), vf(0))
+    assert rig.ports(vf(1), udp(2, 9)) == [UPLINK, vf(0)]
+    rig.passes(vf(0), udp(1, 9), UPLINK)
+
+
+def test_trusted_vf_may_change_its_mac(rig: Rig) -> None:
+    rig.configure(state(vms=[vm(1, trust=True), vm(2)]))
+    ask = Ether(src=mac(77), dst=mac(2)) / IP(src="10.0.0.1", dst="10.0.0.2") / UDP()
+    rig.passes(vf(0), ask, vf(1))
+    answer = bytes(Ether(src=mac(2), dst=mac(77)) / IP(src="10.0.0.2", dst="10.0.0.1") / UDP())
+    assert (vf(0), answer) in rig.exchange(vf(1), answer)
 
 
 def test_rate_is_policed(rig: Rig) -> None:
@@ -125,6 +154,18 @@ def test_active_backup_bond(rig: Rig) -> None:
     rig.passes(vf(0), udp(1, 4), UPLINK2)
     rig.passes(UPLINK2, udp(4, 1), vf(0))
     assert rig.ports(vf(0), _arp(1, "10.0.0.1")) == [UPLINK2, PF, vf(1), vf(2)]
+
+
+def test_floods_of_overlays_and_mirrors_leave_a_dead_uplink(rig: Rig) -> None:
+    bonded = state(
+        nics=[nic(uplinks=2), nic("nic2", 2)],
+        networks=[{"name": "lan", "vni": 7}],
+        mirrors=[{"name": "tap", "id": 3, "vm": "vm1", "direction": "out", "to_port": "uplink"}],
+    )
+    for port in (UPLINK, UPLINK2):
+        rig.configure(bonded, uplinks_up=frozenset({port}))
+        assert rig.ports(vf(0), _arp(1, "10.0.0.1")) == [port, port, vf(1), vf(2)]
+        assert rig.ports(vf(0), udp(1, 2)) == [port, vf(1)]
 
 
 def test_hashing_bond_spreads_flows_and_keeps_each_on_one_link(rig: Rig) -> None:
