@@ -2,13 +2,26 @@
 
 BMv2 (PI): a table entry written without ``meter_config`` keeps whatever its meter cell held before,
 that of a deleted entry whose handle it got included. The specification wants the default.
+
+BMv2 (PI): an entry for which its table has no room is refused with UNKNOWN, as is any other that
+the switch below PI does not take; the specification wants RESOURCE_EXHAUSTED. PI itself has found
+everything else that can be wrong with an entry by then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from finsy.proto import p4r
+from finsy.proto import p4r, rpc_code
+
+_NO_ROOM = "Error when adding match entry to target"
+
+
+def refusal(error: p4r.Error) -> str:
+    """Name of the code with which a server refused an update, as the specification has it."""
+    if error.canonical_code == rpc_code.UNKNOWN and error.message == _NO_ROOM:
+        return rpc_code.Code.Name(rpc_code.RESOURCE_EXHAUSTED)
+    return rpc_code.Code.Name(error.canonical_code)
 
 
 def reset_meters(updates: Iterable[p4r.Update], metered: frozenset[int]) -> Sequence[p4r.Update]:

@@ -16,6 +16,7 @@ from finsy.proto import p4i, p4r, rpc_code, rpc_status
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
+from control.quirks import refusal
 from control.wire import Channel, RpcError, Stream
 
 LOG = logging.getLogger(__name__)
@@ -270,7 +271,7 @@ def failed_updates(error: RpcError) -> dict[int, tuple[str, str]]:
     for number, detail in enumerate(rpc_status.Status.FromString(error.status).details):
         one = p4r.Error()
         if detail.Unpack(one) and one.canonical_code != rpc_code.OK:
-            failed[number] = (rpc_code.Code.Name(one.canonical_code), one.message)
+            failed[number] = (refusal(one), one.message)
     return failed
 
 

@@ -1,4 +1,4 @@
-"""Documents and VF settings on a running lab: planned, done, refused, done twice; drops in words."""
+"""Documents and VF settings on a running lab: planned, done, refused, done twice; drops."""
 
 from __future__ import annotations
 
