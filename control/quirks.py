@@ -19,9 +19,9 @@ _NO_ROOM = "Error when adding match entry to target"
 
 def refusal(error: p4r.Error) -> str:
     """Name of the code with which a server refused an update, as the specification has it."""
-    if error.canonical_code == rpc_code.UNKNOWN and error.message == _NO_ROOM:
-        return rpc_code.Code.Name(rpc_code.RESOURCE_EXHAUSTED)
-    return rpc_code.Code.Name(error.canonical_code)
+    full = error.canonical_code == rpc_code.UNKNOWN and error.message == _NO_ROOM
+    name: str = rpc_code.Code.Name(rpc_code.RESOURCE_EXHAUSTED if full else error.canonical_code)
+    return name
 
 
 def reset_meters(updates: Iterable[p4r.Update], metered: frozenset[int]) -> Sequence[p4r.Update]:
