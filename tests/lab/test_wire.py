@@ -34,7 +34,8 @@ class Server:
             "Deaf": grpc.stream_stream_rpc_method_handler(self._deaf),
         }
         self._pool = ThreadPoolExecutor(8)
-        options = [("grpc.max_receive_message_length", -1)]
+        # no growing windows: a stream that is not read is to be held back soon
+        options = [("grpc.max_receive_message_length", -1), ("grpc.http2.bdp_probe", 0)]
         self.server = grpc.server(self._pool, options=options)
         self.server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("test.Test", methods),)
