@@ -36,8 +36,8 @@ class Client(Protocol):
     def send(self, message: p4r.StreamMessageResponse) -> None:
         """Queue `message` without blocking."""
 
-    def send_all(self, messages: Iterable[p4r.StreamMessageResponse]) -> None:
-        """Queue messages in order without blocking."""
+    def send_packets(self, packets: Iterable[bytes]) -> None:
+        """Queue encoded packet-ins in order without blocking."""
 
 
 @dataclass(slots=True)

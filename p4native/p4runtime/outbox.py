@@ -30,7 +30,7 @@ class Outbox:
         """Hold at most `max_messages` messages of `max_bytes` bytes in all."""
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._queue: deque[tuple[p4r.StreamMessageResponse, str, int]] = deque()
+        self._queue: deque[tuple[bytes, str]] = deque()
         self._bytes = 0
         self._waiting: Counter[str] = Counter()
         self._ready = threading.Condition()
@@ -40,15 +40,18 @@ class Outbox:
 
     def send(self, message: p4r.StreamMessageResponse) -> None:
         """Queue `message`, or count it as dropped; never blocks."""
-        self.send_all((message,))
+        self._put(message.WhichOneof("update") or "other", (message.SerializeToString(),))
 
-    def send_all(self, messages: Iterable[p4r.StreamMessageResponse]) -> None:
-        """Queue messages in order, with one wake-up for all of them; never blocks."""
-        sized = [(m, m.WhichOneof("update") or "other", m.ByteSize()) for m in messages]
+    def send_packets(self, packets: Iterable[bytes]) -> None:
+        """Queue encoded packet-ins in order, with one wake-up for all of them; never blocks."""
+        self._put("packet", packets)
+
+    def _put(self, kind: str, messages: Iterable[bytes]) -> None:
         with self._ready:
-            for message, kind, size in sized:
+            for message in messages:
+                size = len(message)
                 if not self._closed and self._fits(kind, size):
-                    self._queue.append((message, kind, size))
+                    self._queue.append((message, kind))
                     self._bytes += size
                     self._waiting[kind] += 1
                 elif kind == "arbitration" and not self._closed:
@@ -67,8 +70,8 @@ class Outbox:
         with self._ready:
             return dict(self._stats)
 
-    def __iter__(self) -> Iterator[p4r.StreamMessageResponse]:
-        """Yield messages as they come, until closed."""
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield encoded messages as they come, until closed."""
         while True:
             with self._ready:
                 self._ready.wait_for(lambda: self._queue or self._closed)
@@ -77,11 +80,11 @@ class Outbox:
                 if not self._queue:
                     return
                 taken = [self._queue.popleft() for _ in range(min(_TAKEN, len(self._queue)))]
-                for _, kind, size in taken:
-                    self._bytes -= size
+                for message, kind in taken:
+                    self._bytes -= len(message)
                     self._waiting[kind] -= 1
                     self._stats[f"stream_sent_{kind}"] += 1
-            for message, _, _ in taken:
+            for message, _ in taken:
                 yield message
 
     def _fits(self, kind: str, size: int) -> bool:

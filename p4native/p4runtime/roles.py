@@ -27,6 +27,11 @@ class RoleScope:
         """Whether the role may write the P4 object `p4_id`."""
         return self.ids is None or p4_id in self.ids
 
+    @property
+    def wants_all(self) -> bool:
+        """Whether the role's primary receives every packet."""
+        return self.receives_packet_in and self.packet_in_filter is None
+
     def wants(self, packet: p4r.PacketIn) -> bool:
         """Whether the role's primary receives `packet`."""
         if not self.receives_packet_in:

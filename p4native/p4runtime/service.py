@@ -127,9 +127,9 @@ class P4RuntimeService:
         return target.open_read(request)
 
     def StreamChannel(
-        self, requests: Iterator[p4r.StreamMessageRequest], context: grpc.ServicerContext
-    ) -> Iterator[p4r.StreamMessageResponse]:
-        """Serve one client's stream until either side ends it."""
+        self, requests: Iterator[bytes], context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        """Serve one client's stream, of encoded messages, until either side ends it."""
         session = StreamSession(self._targets)
         if not self._admit(session, context):
             error = resource_exhausted(f"{MAX_STREAMS} streams are open already")
@@ -195,7 +195,7 @@ def _abort_batch(context: grpc.ServicerContext, what: str, results: Any) -> None
 
 
 def add_to_server(service: P4RuntimeService, server: grpc.Server) -> None:
-    """Register the service; Write gets its request undecoded."""
+    """Register the service; Write and the stream get their messages undecoded."""
     set_request = p4r.SetForwardingPipelineConfigRequest
     get_request = p4r.GetForwardingPipelineConfigRequest
     unary, pack = grpc.unary_unary_rpc_method_handler, _serialize
@@ -211,9 +211,7 @@ def add_to_server(service: P4RuntimeService, server: grpc.Server) -> None:
         "Read": grpc.unary_stream_rpc_method_handler(
             service.Read, p4r.ReadRequest.FromString, pack
         ),
-        "StreamChannel": grpc.stream_stream_rpc_method_handler(
-            service.StreamChannel, p4r.StreamMessageRequest.FromString, pack
-        ),
+        "StreamChannel": grpc.stream_stream_rpc_method_handler(service.StreamChannel, None, None),
     }
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("p4.v1.P4Runtime", handlers),)

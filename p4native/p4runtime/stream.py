@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import grpc
 from finsy.proto import p4r, rpc_code
+from google.protobuf.message import DecodeError
 
 from p4native.p4runtime.errors import (
     P4RuntimeError,
@@ -17,6 +18,7 @@ from p4native.p4runtime.errors import (
     unimplemented,
 )
 from p4native.p4runtime.outbox import Outbox
+from p4native.p4runtime.packetio import PACKET
 from p4native.p4runtime.target import Target
 
 _log = logging.getLogger(__name__)
@@ -31,12 +33,13 @@ class StreamSession:
         self._targets = targets
         self._target: Target | None = None
 
-    def consume(self, requests: Iterator[p4r.StreamMessageRequest]) -> None:
-        """Handle requests until the client is done or lost, or must be cut off."""
+    def consume(self, requests: Iterator[bytes]) -> None:
+        """Handle encoded requests until the client is done or lost, or must be cut off."""
         failure = None
         try:
-            for request in requests:
-                self._handle(request)
+            for raw in requests:
+                if not self._forward(raw):
+                    self._handle(_decode(raw))
         except P4RuntimeError as error:
             failure = error
         except grpc.RpcError:
@@ -52,6 +55,15 @@ class StreamSession:
         """Leave the arbitration; may be called more than once."""
         if self._target is not None:
             self._target.arbiter.leave(self.outbox)
+
+    def _forward(self, raw: bytes) -> bool:
+        """Send a packet-out of the usual form; whether it was one, from the primary."""
+        target = self._target
+        if target is None or not raw.startswith(PACKET):
+            return False
+        if target.arbiter.primary_scope(self.outbox) is None:
+            return False
+        return target.usual_packet_out(raw)
 
     def _handle(self, request: p4r.StreamMessageRequest) -> None:
         kind = request.WhichOneof("update")
@@ -88,6 +100,14 @@ class StreamSession:
         if self._target.arbiter.primary_scope(self.outbox) is None:
             raise permission_denied("only the primary client may send this; arbitrate first")
         return self._target
+
+
+def _decode(raw: bytes) -> p4r.StreamMessageRequest:
+    try:
+        request: p4r.StreamMessageRequest = p4r.StreamMessageRequest.FromString(raw)
+    except DecodeError:
+        raise invalid_argument("not a p4.v1.StreamMessageRequest message") from None
+    return request
 
 
 def _stream_error(

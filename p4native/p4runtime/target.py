@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from finsy.proto import p4r
@@ -164,6 +165,15 @@ class Target:
 
     # -- stream ----------------------------------------------------------------------------------
 
+    def usual_packet_out(self, raw: bytes) -> bool:
+        """Send an encoded packet-out; whether it was done, else `packet_out` has to look at it."""
+        loaded = self._live
+        frame = None if loaded is None else loaded.packet_out.packet_out(raw)
+        if frame is None:
+            return False
+        self.device.packet_out(frame)
+        return True
+
     def packet_out(self, packet: p4r.PacketOut) -> None:
         """Send a packet-out into the live pipeline; INVALID_ARGUMENT if its metadata is wrong."""
         loaded = self._live
@@ -193,17 +203,13 @@ class Target:
         loaded = self._live
         if not frames or loaded is None:
             return
-        packets = [loaded.packet_in.unpack(frame) for frame in frames]
-        wanted = [False] * len(packets)
+        packets = [loaded.packet_in.packet_in(frame) for frame in frames]
+        lost = set(range(len(packets)))
         for client, scope in self.arbiter.primaries():
-            chosen = [scope.wants(packet) for packet in packets]
-            wanted = [a or b for a, b in zip(wanted, chosen, strict=True)]
-            client.send_all(
-                p4r.StreamMessageResponse(packet=packet)
-                for packet, taken in zip(packets, chosen, strict=True)
-                if taken
-            )
-        self._counts["packet_in_without_primary"] += wanted.count(False)
+            chosen = range(len(packets)) if scope.wants_all else _wanted(scope, packets)
+            lost.difference_update(chosen)
+            client.send_packets([packets[number] for number in chosen])
+        self._counts["packet_in_without_primary"] += len(lost)
 
     def _pump_digests(self) -> None:
         for digest in self.device.wait_digests(_POLL_S):
@@ -230,3 +236,9 @@ class Target:
             self._counts[f"{message.WhichOneof('update')}_without_primary"] += 1
         for client in takers:
             client.send(message)
+
+
+def _wanted(scope: RoleScope, packets: Sequence[bytes]) -> list[int]:
+    """Return the positions of the encoded packets that a role's filter lets through."""
+    decode = p4r.StreamMessageResponse.FromString
+    return [number for number, raw in enumerate(packets) if scope.wants(decode(raw).packet)]
