@@ -67,13 +67,19 @@ def _admission(view: View, guest: Guest, policy: int) -> Entry:
             ("spoof_check", int(vm.spoofchk and not vm.trust)),
             ("source_guard", int(vm.source_guard and bool(vm.ips) and not vm.trust)),
             ("trusted", int(vm.trust)),
-            ("mode", MODES[view.nic.mode]),
+            ("mode", _mode(view, guest)),
             ("priority", vm.qos),
             ("mirror", mirror_of(view, guest, "out")),
         ),
         meter=vf_rate(view, vm),
         note=f"VF {guest.placement.vf} of {vm.name}",
     )
+
+
+def _mode(view: View, guest: Guest) -> int:
+    """How the VF sees the others. No ToR sends a tunnel's frame back, so overlays know no VEPA."""
+    is_vepa = view.nic.mode == "vepa"
+    return MODES["veb" if is_vepa and guest.network.overlay else view.nic.mode]
 
 
 def _destination(view: View, guest: Guest, policy: int) -> Entry:

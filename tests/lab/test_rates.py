@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.traffic import guest, guest_service
 from control.model import DesiredState
 from topologies.lab import Lab
 
@@ -29,6 +30,35 @@ def test_a_rate_is_set_and_taken_away(lab: Lab) -> None:
     assert rates(lab, "nic2") == [100_000_000 // 8]
     set_rate(lab, "vm3", 0)
     assert rates(lab, "nic2") == []
+
+
+def test_a_guaranteed_rate_is_kept_while_others_want_more(lab: Lab) -> None:
+    """vm2 stays within its 0.5 Mb/s of a link of 1; vm1 would use the link twice over."""
+    before = lab.controller.state
+    nics = [nic.model_copy(update={"link_mbps": 1}) for nic in before.nics]
+    vms = [
+        vm.model_copy(update={"min_tx_rate": 0.5}) if vm.name == "vm2" else vm for vm in before.vms
+    ]
+    wanted = DesiredState.model_validate(
+        {**before.model_dump(), "nics": [nic.model_dump() for nic in nics],
+         "vms": [vm.model_dump() for vm in vms]}
+    )  # fmt: skip
+    greedy, modest, other, last = (lab.vm(name) for name in ("vm1", "vm2", "vm3", "vm4"))
+    assert greedy.pings(other.ip) == modest.pings(last.ip) == 1
+    lab.run(lab.controller.fabric.change(wanted))
+    try:
+        with (
+            guest_service(other, "probe-receive", 7000) as crowd,
+            guest_service(last, "probe-receive", 7000) as quiet,
+        ):
+            flood = guest(greedy, "probe-send", other.ip, 7000, 5000, 3)
+            stream = guest(modest, "probe-send", last.ip, 7000, 300, 3)
+            wants, sent = flood.result()["sent"], stream.result()["sent"]
+            gets, arrived = crowd.result()["received"], quiet.result()["received"]
+    finally:
+        lab.run(lab.controller.fabric.change(before))
+    assert arrived == sent
+    assert gets < 0.8 * wants
 
 
 def test_an_entry_does_not_inherit_the_meter_of_a_removed_one(lab: Lab) -> None:

@@ -17,7 +17,7 @@ from p4native.stf.bmv2_dataplane import Dataplane
 
 CPU_PORT = 510
 DROP_PORT = 511
-PORTS = (1, 2, 8, *range(16, 32))
+PORTS = (1, 2, 8, *range(16, 48))
 _START_S = 20.0
 _serial = itertools.count()
 

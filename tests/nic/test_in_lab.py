@@ -33,6 +33,21 @@ for _ in range(20):
     print(peer.recv(100).decode())
     peer.close()
 """
+TAKE = """
+import hashlib, socket
+peer, _ = socket.create_server(("", 5001)).accept()
+digest = hashlib.sha256()
+while data := peer.recv(1 << 16):
+    digest.update(data)
+print(digest.hexdigest())
+"""
+GIVE = """
+import hashlib, random, socket
+data = random.Random(1).randbytes(1 << 24)
+with socket.create_connection(("10.0.0.3", 5001), 10) as peer:
+    peer.sendall(data)
+print(hashlib.sha256(data).hexdigest())
+"""
 ECHO = """
 import socket
 peer, _ = socket.create_server(("", 5432)).accept()
@@ -70,6 +85,21 @@ def test_overlapping_tenants_each_reach_their_own(lab: Lab) -> None:
     assert lab.vm("vm1").pings("10.0.0.3", count=2) == 2
     assert lab.vm("vm5").pings("10.0.0.3", count=2) == 2
     assert lab.vm("vm5").pings("10.0.0.4", count=1, wait=0.3) == 0
+
+
+def test_tcp_with_its_offloads_crosses_the_overlay_whole(lab: Lab) -> None:
+    taker = lab.vm("vm6").popen([sys.executable, "-c", TAKE])
+    try:
+        wait_for(lambda: ":5001" in lab.vm("vm6").run(["ss", "-ltn"]).stdout)
+        features = lab.vm("vm5").run(["ethtool", "-k", "eth0"], check=True).stdout
+        state = "on" if lab.target.name == "native" else "off"
+        assert f"tcp-segmentation-offload: {state}" in features
+        given = lab.vm("vm5").run([sys.executable, "-c", GIVE], check=True, timeout=60).stdout
+        taken, _ = taker.communicate(timeout=30)
+    finally:
+        taker.kill()
+        taker.communicate()
+    assert taken == given
 
 
 def test_gateway_and_outside(lab: Lab) -> None:

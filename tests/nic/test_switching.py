@@ -49,6 +49,15 @@ def test_broadcast_reaches_everyone_but_its_sender(rig: Rig) -> None:
     assert rig.ports(UPLINK, ask) == [PF, vf(0), vf(1), vf(2)]
 
 
+def test_thirty_two_vfs(rig: Rig) -> None:
+    rig.configure(state(nics=[nic(vfs=32), nic("nic2", 2)], vms=[vm(n) for n in range(1, 33)]))
+    for number in range(1, 33):
+        rig.passes(vf(number - 1), udp(number, number % 32 + 1), vf(number % 32))
+        rig.passes(UPLINK, udp(40, number), vf(number - 1))
+    shout = Ether(src=mac(32), dst=BROADCAST, type=0x88B5) / bytes(50)
+    assert rig.ports(vf(31), shout) == [UPLINK, PF, *(vf(n) for n in range(31))]
+
+
 def test_unassigned_vf_is_dead(rig: Rig) -> None:
     rig.configure(state())
     rig.drops(vf(5), udp(6, 1), DropReason.PORT_DOWN, vf(5))
@@ -121,6 +130,14 @@ def test_vepa_sends_everything_to_the_tor(rig: Rig) -> None:
     shout = Ether(src=mac(1), dst=BROADCAST) / ARP(hwsrc=mac(1), psrc="10.0.0.1", pdst="10.0.0.9")
     assert rig.ports(vf(0), shout) == [UPLINK, PF]
     assert rig.ports(UPLINK, shout) == [PF, vf(1), vf(2)]
+
+
+def test_vepa_leaves_overlays_alone(rig: Rig) -> None:
+    """The ToR cannot send a tunnel's frame back to the VM beside its sender."""
+    rig.configure(
+        state(nics=[nic(mode="vepa"), nic("nic2", 2)], networks=[{"name": "lan", "vni": 7}])
+    )
+    rig.passes(vf(0), udp(1, 2), vf(1))
 
 
 def test_private_vfs_do_not_see_each_other(rig: Rig) -> None:
