@@ -6,7 +6,7 @@ one by one. What a ROLLBACK batch did is taken back in reverse order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,7 @@ _CONTINUE = p4r.WriteRequest.CONTINUE_ON_ERROR
 _ROLLBACK = p4r.WriteRequest.ROLLBACK_ON_ERROR
 _ATOMIC = p4r.WriteRequest.DATAPLANE_ATOMIC
 _PIECE = 16384
+_PIECE_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,21 @@ def write_batch(context: WriteContext, batch: RawWrite) -> Results | None:
 def _continue(context: WriteContext, batch: RawWrite) -> Results:
     """Try every update, in pieces that bound what the batch takes besides its own bytes."""
     results: Results = [None] * len(batch)
-    for start in range(0, len(batch), _PIECE):
-        _continue_piece(context, batch, range(start, min(start + _PIECE, len(batch))), results)
+    for piece in _pieces(batch):
+        _continue_piece(context, batch, piece, results)
     return results
+
+
+def _pieces(batch: RawWrite) -> Iterator[range]:
+    """Yield runs of updates, each bounded in number and, but for a single one, in bytes."""
+    start = held = 0
+    for index, size in enumerate(batch.sizes):
+        if index > start and (index - start == _PIECE or held + size > _PIECE_BYTES):
+            yield range(start, index)
+            start, held = index, 0
+        held += size
+    if start < len(batch):
+        yield range(start, len(batch))
 
 
 def _continue_piece(context: WriteContext, batch: RawWrite, piece: range, results: Results) -> None:

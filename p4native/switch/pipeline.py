@@ -18,6 +18,7 @@ from p4native.switch.records import (
     pack_op,
     unpack_entry,
 )
+from p4native.switch.replicas import instances, ordered
 from p4native.switch.state import (
     CloneSession,
     Digest,
@@ -55,17 +56,10 @@ def _meter_c(config: MeterConfig | None) -> Any:
 
 
 def _replicas_c(replicas: Sequence[Replica]) -> tuple[Any, int]:
-    """Copies in BMv2's order: a node per instance as first named, its ports ascending.
-
-    Each copy is followed by its backups.
-    """
-    nodes: dict[int, list[Replica]] = {}
-    for replica in replicas:
-        nodes.setdefault(replica.instance, []).append(replica)
+    """Each copy followed by its backups, and their number."""
     flat = [
         native.ReplicaC(each.port, each.instance, each is not first)
-        for node in nodes.values()
-        for first in sorted(node, key=lambda replica: replica.port)
+        for first in replicas
         for each in (first, *first.backups)
     ]
     return (native.ReplicaC * max(1, len(flat)))(*flat), len(flat)
@@ -89,6 +83,8 @@ class Pipeline:
         self._masked = [any(k.kind in _MASKED_KINDS for k in t.keys) for t in program.tables]
         self._groups: dict[int, tuple[Replica, ...]] = {}
         self._sessions: dict[int, CloneSession] = {}
+        self._group_nodes: dict[int, list[int]] = {}
+        self._session_nodes: dict[int, list[int]] = {}
         self._value_sets: dict[int, list[tuple[bytes, bytes]]] = {}
 
     @property
@@ -411,14 +407,17 @@ class Pipeline:
 
     def set_multicast_group(self, group: int, replicas: Sequence[Replica] | None) -> None:
         """Create, replace or (None) delete a multicast group, at once for packets."""
-        array, count = _replicas_c(replicas or ())
+        copies = ordered(replicas or (), self._group_nodes.get(group, ()))
+        array, count = _replicas_c(copies)
         count = _NONE if replicas is None else count
         code = self._c.p4n_group_store(self.handle, group, array, count)
         self._check(code, f"multicast group {group} (1 to 65535)")
         if replicas is None:
             self._groups.pop(group, None)
+            self._group_nodes.pop(group, None)
         else:
             self._groups[group] = tuple(replicas)
+            self._group_nodes[group] = instances(copies)
 
     def multicast_groups(self) -> list[int]:
         """Return the ids of all multicast groups, ascending."""
@@ -430,10 +429,11 @@ class Pipeline:
 
     def set_clone_session(self, session: int, config: CloneSession | None) -> None:
         """Create, replace or (None) delete a clone session, at once for packets."""
+        copies = ordered(config.replicas if config else (), self._session_nodes.get(session, ()))
         if config is None:
             code = self._c.p4n_session_store(self.handle, session, None, 0, 0, 0)
         else:
-            array, count = _replicas_c(config.replicas)
+            array, count = _replicas_c(copies)
             code = self._c.p4n_session_store(
                 self.handle, session, array, count,
                 config.class_of_service, config.packet_length,
@@ -441,8 +441,10 @@ class Pipeline:
         self._check(code, f"clone session {session} (0 to 65535)")
         if config is None:
             self._sessions.pop(session, None)
+            self._session_nodes.pop(session, None)
         else:
             self._sessions[session] = config
+            self._session_nodes[session] = instances(copies)
 
     def clone_sessions(self) -> list[int]:
         """Return the ids of all clone sessions, ascending."""

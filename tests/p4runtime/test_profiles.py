@@ -267,7 +267,7 @@ def test_a_full_selector_of_one_shots_can_be_modified(lab: Lab) -> None:
     lab.client.insert(extra)
 
 
-@pytest.mark.bmv2_gap("an empty action profile group gives an error")
+@pytest.mark.bmv2_gap("watch ports are returned as written, not canonical")
 def test_watch_ports_read_back_canonical(lab: Lab) -> None:
     build, forward = lab.build, lab.build.action("forward", port=2)
     lab.client.insert(build.member("spread", 1, forward))

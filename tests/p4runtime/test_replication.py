@@ -191,9 +191,28 @@ def test_backups_are_pairs_of_their_own(
     assert lab.client.refused(INSERT, with_backups(*replicas)) == ["INVALID_ARGUMENT"]
 
 
+@pytest.mark.bmv2_gap("ports are returned as written, not canonical")
 def test_ports_read_back_canonical(lab: Lab) -> None:
     padded = multicast(5, (2, 1))
     group = padded.packet_replication_engine_entry.multicast_group_entry
     group.replicas[0].port = b"\0\0\0\2"
     lab.client.insert(padded)
     assert lab.client.read(multicast(5)) == [multicast(5, (2, 1))]
+
+
+def rids(lab: Lab, copies: int) -> list[int]:
+    """The instances of a frame's copies on port 2, as they come."""
+    lab.switch.send(1, probe(dst=1))
+    received = [lab.switch.receive()[1] for _ in range(copies)]
+    return [int.from_bytes(frame[16:18], "big") for frame in received]
+
+
+def test_copies_come_in_the_order_of_bmv2(lab: Lab) -> None:
+    action = lab.build.action("multicast", group=5)
+    lab.client.insert(
+        multicast(5, *[(2, n) for n in range(1, 16)]),
+        lab.build.entry("exact_table", {"dst": 1, "port": 1}, action),
+    )
+    assert rids(lab, 15) == [15, 14, *range(1, 14)]
+    lab.client.modify(multicast(5, *[(2, n) for n in (16, 3, 14, 1)]))
+    assert rids(lab, 4) == [14, 1, 3, 16]

@@ -11,7 +11,7 @@ struct p4n_replica {
 	uint16_t backup; /* 1: stands in for the one before it while that one's port is down */
 };
 
-/* Replicas in BMv2's order: by node (one per rid, as first named), then by port. */
+/* Replicas in the order in which copies are made (p4native/switch/replicas.py). */
 struct p4n_group {
 	uint32_t id;
 	uint32_t n;
