@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
 
 from control.connections.choice import PortPool, choose_member
@@ -18,9 +19,12 @@ from control.connections.record import (
 )
 from control.model import DesiredState, LoadBalancer, Placement
 from control.model.types import PROTOCOL_NUMBERS, ip_number, is_v6, port_range
+from control.policy.memory import Memory
 from control.policy.reasons import PORT_VF0, PuntReason
 from control.policy.rules import rule_sets
 from control.policy.view import View
+
+_judges: Memory[str, Judge] = Memory(128)
 
 
 class Refusal(Enum):
@@ -122,12 +126,11 @@ class Decider:
         return self.state.network(name).tenant_name
 
     def _make_judges(self) -> dict[str, Judge]:
-        """A judge per VM; VMs with the same rules share one."""
-        shared: dict[str, Judge] = {}
+        """A judge per VM; VMs with the same rules share one, which outlives the decider."""
         found: dict[str, Judge] = {}
         for view in self._views.values():
             for vm, rules in rule_sets(view).items():
-                found[vm] = shared.setdefault(rules.digest, Judge(rules))
+                found[vm] = _judges.recall(rules.digest, partial(Judge, rules))
         return found
 
     def _make_shared(self) -> dict[int, SharedAddress]:

@@ -18,7 +18,9 @@ def lacking(
     alone = Counter(entry.table for entry in program.entries)
     needed = alone
     if before is not None:
-        most = alone + Counter(entry.table for entry in before.entries)
+        held = {id(entry) for entry in before.entries}  # most entries are the same objects still
+        most = Counter(entry.table for entry in before.entries)
+        most.update(entry.table for entry in program.entries if id(entry) not in held)
         if all(count <= sizes.get(table, count) for table, count in most.items()):
             return []
         keys = {entry.key for entry in (*program.entries, *before.entries)}

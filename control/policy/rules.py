@@ -12,12 +12,14 @@ from control.model.services import GroupRule, SecurityGroup
 from control.model.state import AclRule
 from control.model.types import PROTOCOL_NUMBERS, is_v6, port_range
 from control.policy.entries import Entry, MatchValue, Params
+from control.policy.memory import Memory
 from control.policy.mirrors import mirror_number
 from control.policy.view import Guest, View
 
 MAX_POLICIES = 0xFFFF
 DEFAULT_PRIORITY = 1
 VERSIONS = ("v4", "v6")
+_GROUPS = 256  # groups whose rules are remembered
 _MEMORY = 65_536  # rules whose entries are remembered from one change to the next
 
 
@@ -116,11 +118,27 @@ def rule_sets(view: View) -> dict[str, RuleSet]:
 def _rule_set(view: View, guest: Guest, groups: list[SecurityGroup], acl: list[AclRule]) -> RuleSet:
     rules = [_from_acl(rule) for rule in acl]
     for group in groups:
-        for number, rule in enumerate(group.rules, 1):
-            note = f"group {group.name} rule {number}"
-            rules += _from_group(view, guest.network.tenant_name, rule, note)
+        rules += _of_group(view, guest.network.tenant_name, group)
     filters_out = any(rule.direction == "out" for group in groups for rule in group.rules)
     return RuleSet(tuple(rules), open_out=not filters_out, open_in=not groups)
+
+
+_plain_groups: Memory[int, tuple[SecurityGroup, list[Rule]]] = Memory(_GROUPS)
+
+
+def _of_group(view: View, tenant: str, group: SecurityGroup) -> list[Rule]:
+    """A group's rules. Those of a group that names nobody are remembered while it is the same."""
+    known = _plain_groups.get(id(group))
+    if known is not None and known[0] is group:
+        return known[1]
+    rules = [
+        found
+        for number, rule in enumerate(group.rules, 1)
+        for found in _from_group(view, tenant, rule, f"group {group.name} rule {number}")
+    ]
+    if not any(rule.remote_group or rule.mirror for rule in group.rules):
+        _plain_groups.put(id(group), (group, rules))
+    return rules
 
 
 def _from_acl(rule: AclRule) -> Rule:
