@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from finsy.proto import p4r
+from finsy.proto import p4r, rpc_code
 
 from p4native.p4runtime import read, write
 from p4native.p4runtime.arbitration import Arbiter
@@ -24,12 +24,17 @@ from p4native.p4runtime.fastpath import RawWrite
 from p4native.p4runtime.pipeline import LoadedPipeline, load_pipeline
 from p4native.p4runtime.reconcile import reconcile
 from p4native.p4runtime.roles import RoleScope
-from p4native.switch.device import Device
+from p4native.switch.device import Device, SwitchError
+from p4native.switch.records import Status
 
 _POLL_S = 0.5
 _Request = p4r.SetForwardingPipelineConfigRequest
 _Response = p4r.GetForwardingPipelineConfigRequest
 
+_PACKET_OUT_CODES: dict[int, int] = {
+    Status.FULL: rpc_code.RESOURCE_EXHAUSTED,
+    Status.MISSING: rpc_code.FAILED_PRECONDITION,
+}
 _log = logging.getLogger(__name__)
 
 
@@ -171,16 +176,26 @@ class Target:
         frame = None if loaded is None else loaded.packet_out.packet_out(raw)
         if frame is None:
             return False
-        self.device.packet_out(frame)
+        try:
+            self.device.packet_out(frame)
+        except SwitchError:
+            return False
         return True
 
     def packet_out(self, packet: p4r.PacketOut) -> None:
-        """Send a packet-out into the live pipeline; INVALID_ARGUMENT if its metadata is wrong."""
+        """Send a packet-out into the live pipeline; INVALID_ARGUMENT if its metadata is wrong.
+
+        RESOURCE_EXHAUSTED if the packet thread is behind, FAILED_PRECONDITION without a CPU port.
+        """
         loaded = self._live
         if loaded is None:
             raise failed_precondition("no pipeline is committed; packet-out dropped")
         header = loaded.packet_out.pack(packet.metadata)
-        self.device.packet_out(header + packet.payload)
+        try:
+            self.device.packet_out(header + packet.payload)
+        except SwitchError as error:
+            code = _PACKET_OUT_CODES.get(error.status, rpc_code.INVALID_ARGUMENT)
+            raise P4RuntimeError(code, f"packet-out dropped: {error}") from None
 
     def digest_ack(self, ack: p4r.DigestListAck) -> None:
         """Acknowledge a digest list; INVALID_ARGUMENT for an unknown digest."""

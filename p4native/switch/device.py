@@ -19,11 +19,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from p4native.bmv2.reader import read_program
 from p4native.codegen import generate
 from p4native.switch import build, native
 from p4native.switch.pipeline import Pipeline
+from p4native.switch.records import Status
 from p4native.switch.state import (
     CloneSession,
     Digest,
@@ -47,6 +49,13 @@ DROP_REASONS = (
     "assert", "no_port", "tx_full", "no_pipeline", "malformed",
 )  # fmt: skip
 """Names of enum p4n_drop_reason, in its order."""
+
+
+def _decode(json_text: bytes | str) -> Any:
+    try:
+        return json.loads(json_text)
+    except ValueError as fault:
+        raise SwitchError(f"the pipeline is not JSON: {fault}") from None
 
 
 class Device:
@@ -106,11 +115,10 @@ class Device:
         Raises BmvJsonError for a faulty JSON, BuildError when the C compiler is missing or fails.
         """
         try:
-            tree = json.loads(json_text)
-        except ValueError as fault:
-            raise SwitchError(f"the pipeline is not JSON: {fault}") from None
-        program = read_program(tree)
-        sources = generate(program, trace=trace)
+            program = read_program(_decode(json_text))
+            sources = generate(program, trace=trace)
+        except RecursionError:
+            raise SwitchError("the pipeline is nested too deeply to be a program") from None
         library, descriptor = native.load_pipeline(build.pipeline_library(sources))
         instance = self._c.p4n_instance_create(
             self._handle, self._c.p4n_device_domain(self._handle), descriptor
@@ -263,7 +271,7 @@ class Device:
         if code == -errno.EMSGSIZE:
             raise SwitchError(f"a frame of {len(frame)} bytes: at most 65536 fit")
         if code:
-            raise SwitchError("the packet thread is behind: the frame was dropped")
+            raise SwitchError("the packet thread is behind: the frame was dropped", Status.FULL)
 
     def collect(self, timeout: float = 0.0) -> list[tuple[int, bytes]]:
         """Return (port, frame) that memory ports have sent since the last call, in order.
@@ -301,7 +309,7 @@ class Device:
     def packet_out(self, frame: bytes) -> None:
         """Send a frame (with its packet_out header) into the pipeline from the CPU port."""
         if self.cpu_port is None:
-            raise SwitchError(f"{self.name}: it has no CPU port (--cpu-port)")
+            raise SwitchError(f"{self.name}: it has no CPU port (--cpu-port)", Status.MISSING)
         self._send(self.cpu_port, frame, False)
 
     def wait_packet_in(self, timeout: float, limit: int = 256) -> list[bytes]:

@@ -79,7 +79,8 @@ def broken_json(program: Program) -> bytes:
 @pytest.mark.parametrize("action", ["VERIFY", "VERIFY_AND_SAVE", "VERIFY_AND_COMMIT"])
 def test_bad_json_is_refused_and_leaves_the_pipeline(lab: Lab, action: str) -> None:
     lab.client.insert(lab.build.entry("small_table", {"src": 1}, lab.build.action("mark", value=1)))
-    for blob in (b"{", b"[]", b"{}", b"\xff\x00garbage", broken_json(lab.program)):
+    deep = b'{"a":' * 5000
+    for blob in (b"{", b"[]", b"{}", b"\xff\x00garbage", deep, broken_json(lab.program)):
         config = p4r.ForwardingPipelineConfig(p4info=lab.program.info, p4_device_config=blob)
         assert refused(lab.client, config, action) == "INVALID_ARGUMENT"
     assert "pipelines[0].tables[0].action_ids" in refused.text  # type: ignore[attr-defined]

@@ -89,6 +89,25 @@ def test_packet_out_with_wrong_metadata_is_refused(
     assert lab.switch.receive() == (2, probe())
 
 
+@pytest.mark.native_only
+def test_packet_out_that_cannot_be_sent_is_an_error(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too long, or no CPU port: the client is told and keeps its stream."""
+    lab.stream.send(packet=packet_out(2, bytes(70_000)))
+    error = lab.stream.next("error")
+    assert error.canonical_code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert "65536" in error.message
+    device = lab.switch.device  # type: ignore[attr-defined]
+    with monkeypatch.context() as patched:
+        patched.setattr(device, "cpu_port", None)
+        lab.stream.send(packet=packet_out(2, probe()))
+        error = lab.stream.next("error")
+    assert error.canonical_code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
+    lab.stream.send(packet=packet_out(2, probe()))
+    assert lab.switch.receive() == (2, probe())
+
+
 @pytest.mark.bmv2_gap("unknown stream messages are ignored")
 def test_odd_stream_messages_get_errors(lab: Lab) -> None:
     lab.stream.send(other={"type_url": "type.googleapis.com/x.Y"})
