@@ -11,6 +11,7 @@ from control.errors import ControlError, NicDownError, RefusedError
 from control.migration.record import Endpoint, Options, Phase, Record
 from control.migration.report import MigrationReport, PhaseTime
 from control.model import DesiredState, Placement
+from control.model.checks import check_capacity
 from control.store import Store
 
 PARALLEL = 3
@@ -199,12 +200,23 @@ class MigrationManager:
             raise RefusedError(f"{vm} is on {server} already; name another server.")
         source = Endpoint(server=guest.server, nic=state.server(guest.server).nic, vf=guest.vf)
         destination = self._free_endpoint(server)
+        self._keeps_promises(vm, server)
         for nic in (source.nic, destination.nic):
             if not self._plane.is_up(nic):
                 raise NicDownError(f"{nic} is not connected; {vm} stays where it is. See: lab nics")
         options = options or Options(memory_mib=guest.memory_mib)
         self._claimed[vm] = destination
         return Record(vm=vm, source=source, destination=destination, options=options)
+
+    def _keeps_promises(self, vm: str, server: str) -> None:
+        """Refuse a move after which a link could not keep the rates that are guaranteed on it."""
+        state = self._plane.state
+        going = {name: end.server for name, end in self._claimed.items()} | {vm: server}
+        vms = [v.model_copy(update={"server": going.get(v.name, v.server)}) for v in state.vms]
+        try:
+            check_capacity(state.model_copy(update={"vms": vms}))
+        except ValueError as error:
+            raise RefusedError(f"{vm} cannot move to {server}: {error}.") from None
 
     def _free_endpoint(self, server: str) -> Endpoint:
         """The lowest free VF of a server. RefusedError if there is none."""

@@ -289,6 +289,16 @@ def test_refused_early(lab: Lab, vm: str, server: str, words: str):
         move(lab, vm, server)
 
 
+def test_a_rate_that_the_destination_cannot_guarantee(lab: Lab):
+    state = lab.controller.state
+    nics = [n.model_copy(update={"link_mbps": {1: 10, 2: 4}[n.id]}) for n in state.nics]
+    vms = [v.model_copy(update={"min_tx_rate": 5}) if v.name == "vm1" else v for v in state.vms]
+    lab.run(lab.controller.fabric.change(state.model_copy(update={"nics": nics, "vms": vms})))
+    with pytest.raises(RefusedError, match=r"5 Mb/s promised on nic2, whose link has 4"):
+        move(lab, "vm1", "server2")
+    assert lab.controller.vm("vm1").server == "server1"
+
+
 def test_no_free_vf(lab: Lab):
     state = lab.controller.state
     nics = [n.model_copy(update={"vfs": 2}) if n.name == "nic2" else n for n in state.nics]
