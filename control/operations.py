@@ -203,8 +203,8 @@ def _named(items: Iterable[BaseModel]) -> dict[str, dict[str, Any]]:
     found = {}
     for item in items:
         fields = item.model_dump(mode="json")
-        keys = [fields[k] for k in ("name", "address", "tenant", "prefix") if fields.get(k)]
-        found[str(keys[0])] = fields
+        name = fields.get("name") or fields.get("address")
+        found[name or " ".join(fields[k] for k in ("tenant", "prefix") if k in fields)] = fields
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from control.errors import RefusedError
+from control.errors import ControlError, RefusedError
 from control.ledger import CounterLedger
 from control.migration.manager import MigrationManager, Outcome
 from control.migration.ports import Hypervisor
@@ -49,7 +49,14 @@ class Controller:
     async def start(self, initial: DesiredState, timeout: float) -> None:
         """Take up the stored state, or else ``initial``; program every NIC within ``timeout`` s."""
         stored = self._store.load(STATE)
-        await self.fabric.start(initial if stored is None else DesiredState.model_validate(stored))
+        try:
+            state = initial if stored is None else DesiredState.model_validate(stored)
+        except ValidationError as error:
+            raise ControlError(
+                f"the state of the last lab cannot be taken up: {_first(error)}; start anew, "
+                "without --resume."
+            ) from None
+        await self.fabric.start(state)
         self.migrations.restore()
         for vm in self.state.vms:
             await self._hypervisor.attach(vm.name, self._nic_of(vm), vm.vf)

@@ -33,6 +33,7 @@ def check_unique(state: DesiredState) -> None:
     _unique("vms", "VF of its server", ((v.server, v.vf) for v in state.vms))
     _unique("floating", "address", (f.address for f in state.floating))
     _unique("routers", "tenant", (r.tenant for r in state.routers))
+    _unique("routes", "prefix of its tenant", ((r.tenant, r.prefix) for r in state.routes))
     services = ((b.network, b.address, b.protocol, b.port) for b in state.load_balancers)
     _unique("load_balancers", "service", services)
     tenants = {network.name: network.tenant_name for network in state.networks}

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from control.errors import ControlError
+from control.events import EventBus
 from control.model import DesiredState, DocumentError, dump_document, parse_document
+from control.operations import Operations
 from control.policy import compile_nic
 from control.policy.room import lacking
+from control.service import Controller
+from control.store import STATE, Store
 
 from .rig import nic, state, vm
 from .stateful import balanced, natted
@@ -86,6 +92,30 @@ def test_documents_survive_the_way_there_and_back() -> None:
 def test_contradictions_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         state(**changes)
+
+
+def test_every_difference_is_in_the_plan() -> None:
+    def routed(*prefixes: str) -> DesiredState:
+        routes = [{"tenant": "lan", "prefix": p, "via_vm": "vm1"} for p in prefixes]
+        return state(routes=routes)
+
+    controller: Any = SimpleNamespace(state=routed("10.1.0.0/16", "10.2.0.0/16"), fabric=None)
+    operations = Operations(controller)
+    wanted = dump_document(routed("10.3.0.0/16", "10.2.0.0/16"))
+    assert operations.plan(wanted, "my.yaml")[1] == [
+        "+ routes lan 10.3.0.0/16",
+        "- routes lan 10.1.0.0/16",
+    ]
+    assert operations.plan(dump_document(controller.state), "my.yaml")[1] == []
+
+
+async def test_a_stored_state_that_is_wrong_is_told() -> None:
+    store = Store()
+    store.save(STATE, {"servers": []})
+    plane: Any = SimpleNamespace(bus=EventBus())
+    controller = Controller(plane, plane, store, plane)
+    with pytest.raises(ControlError, match="cannot be taken up: nics: Field required; start anew"):
+        await controller.start(state(), 1)
 
 
 def test_overlapping_tenants_may_share_addresses() -> None:
