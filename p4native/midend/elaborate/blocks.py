@@ -12,7 +12,7 @@ from p4native.frontend.visitor import walk
 from p4native.midend import core, fold
 from p4native.midend.elaborate.errors import Unsupported
 from p4native.midend.elaborate.scope import Frame
-from p4native.midend.elaborate.values import EnumConst, Packet, Text, Value, Void
+from p4native.midend.elaborate.values import CopiedIn, EnumConst, Packet, Text, Value, Void
 from p4native.midend.elaborate.work import Work
 
 Argument = tuple[ir.Param, Value]
@@ -268,12 +268,15 @@ class Blocks:
                 )
                 instance.parameters[param] = storage
                 frame.values[param] = storage
+            target = initial = value
+            if isinstance(value, CopiedIn):
+                target, initial = value.target, value.copy
             if param.direction == "out":
                 self.work.assigns.invalidate(storage, loc)
             else:
-                self.work.assigns.assign(storage, value, loc)
+                self.work.assigns.assign(storage, initial, loc)
             if param.direction in ("out", "inout"):
-                after.append((value, storage))
+                after.append((target, storage))
         return after
 
     def apply_control(self, frame: Frame, e: ir.Call) -> Value:
@@ -345,6 +348,8 @@ def _same_args(a: list[Argument], b: list[Argument]) -> bool:
 def _alike(a: Value, b: Value) -> bool:
     if a is b:
         return True
+    if isinstance(a, CopiedIn) and isinstance(b, CopiedIn):
+        return _alike(a.target, b.target)
     if isinstance(a, core.Const) and isinstance(b, core.Const):
         return a.value == b.value
     if isinstance(a, core.VarRef) and isinstance(b, core.VarRef):

@@ -15,6 +15,7 @@ from p4native.midend.elaborate.errors import Unsupported
 from p4native.midend.elaborate.scope import Frame
 from p4native.midend.elaborate.values import (
     Aggregate,
+    CopiedIn,
     DontCareValue,
     ElementOfUnions,
     HeaderValue,
@@ -85,12 +86,20 @@ class Calls:
         for i, a in enumerate(args):
             assert a.param is not None
             if a.param.direction in ("out", "inout"):
-                found.append((a.param, self.lvalue(frame, a.expr)))
+                place = self.lvalue(frame, a.expr)
+                if a.param.direction == "inout" and i < last_effect:
+                    place = self._copied_in(frame, a, place)
+                found.append((a.param, place))
                 continue
             value = self.work.exprs.value(frame, a.expr)
             value = self.work.exprs.converted(value, frame.type(a.param.type))
             found.append((a.param, self.work.saved(value, a.loc) if i < last_effect else value))
         return found
+
+    def _copied_in(self, frame: Frame, a: ir.Argument, place: Value) -> CopiedIn:
+        copy = self.work.storage.make(frame.type(a.expr.type), "tmp", "temp", a.loc)
+        self.work.assigns.assign(copy, place, a.loc)
+        return CopiedIn(place, copy)
 
     def bind(
         self,
@@ -110,6 +119,9 @@ class Calls:
             direction = param.direction
             if direction in ("", "in"):
                 callee.values[param] = self._in(value, loc, overlapping)
+            elif isinstance(value, CopiedIn):
+                callee.values[param] = value.copy
+                after.append((value.target, value.copy))
             elif overlapping or isinstance(value, DontCareValue) or _partial(param, value):
                 storage = self._local(callee, param, value, loc)
                 if direction == "inout":
@@ -219,8 +231,7 @@ class Calls:
         """Whether an action uses the storage of its arguments under another name as well."""
         own: set[Cell] = set()
         for param, value in args:
-            written = param.direction in ("out", "inout")
-            own.update(lvalue_cells(value) if written else value_cells(value))
+            own.update(_cells(param, value))
         if not own or owner is None:
             return False
         return any(cell in own for cell in self._captured(owner, decl, set()))
@@ -301,15 +312,20 @@ def _partial(param: ir.Param, value: Value) -> bool:
     )
 
 
+def _cells(param: ir.Param, value: Value) -> Iterator[Cell]:
+    """The storage an argument reads or, for out and inout, is written to."""
+    if param.direction not in ("out", "inout"):
+        return value_cells(value)
+    return lvalue_cells(value.target if isinstance(value, CopiedIn) else value)
+
+
 def _overlap(args: list[tuple[ir.Param, Value]]) -> bool:
     """Whether an out or inout argument shares storage with another argument."""
     written: list[set[Cell]] = []
     read: list[set[Cell]] = []
     for param, value in args:
-        if param.direction in ("out", "inout"):
-            written.append(set(lvalue_cells(value)))
-        else:
-            read.append(set(value_cells(value)))
+        where = written if param.direction in ("out", "inout") else read
+        where.append(set(_cells(param, value)))
     for i, cells in enumerate(written):
         for other in (*written[i + 1 :], *read):
             if cells & other:

@@ -312,10 +312,11 @@ class Stmts:
     ) -> None:
         """Emit the body once per value.
 
-        Actions can see a variable declared outside of the loop, so that one is really assigned.
+        Actions, and what follows a `break`, can see a variable declared outside of the loop,
+        so that one is really assigned.
         """
         outer = core.Block("for", [], s.loc)
-        private = isinstance(s, ir.ForIn) or isinstance(s.init[0], ir.DeclStmt)
+        private = decl in _declared(s)
 
         def build() -> None:
             for value in values:
@@ -326,13 +327,13 @@ class Stmts:
                     self.work.assign(storage, value, _COUNTER)
                 self._iteration(frame, s.body, outer)
             frame.values[decl] = storage
+            if not private and isinstance(storage, core.Expr) and isinstance(final, core.Expr):
+                self.work.assign(storage, final, _COUNTER)
 
         before, self._copies = self._copies, self._copies * max(len(values), 1)
         outer.body = self.work.collect(build)
         self._copies = before
         self.work.emit(outer)
-        if isinstance(storage, core.Expr) and isinstance(final, core.Expr):
-            self.work.assign(storage, final, s.loc)
 
     def _counter(self, frame: Frame, s: ir.For) -> tuple[ir.Decl, Value, core.Const] | None:
         """The loop variable, its storage and constant start, if unrolling may be tried."""
@@ -353,7 +354,12 @@ class Stmts:
             return None
         if not isinstance(last.value, core.Const):
             return None
-        if _assigns(s.body, decl) or not isinstance(s.update[0], ir.Assign):
+        update = s.update[0]
+        if _assigns(s.body, decl) or not isinstance(update, ir.Assign):
+            return None
+        if not isinstance(update.left, ir.Path) or update.left.decl is not decl:
+            return None
+        if has_effects(s.cond) or has_effects(update.right):
             return None
         return decl, storage, last.value
 
@@ -392,7 +398,7 @@ class Stmts:
             short = (high.value - low.value) * self._copies < UNROLL_LIMIT
             if short and not _assigns(s.body, decl):
                 values = [fold.const(v, storage.type) for v in range(low.value, high.value + 1)]
-                final = values[-1] if values else core.Const(0, storage.type)
+                final = values[-1] if values else storage
                 self._emit_unrolled(frame, decl, storage, values, final, s)
                 return
         self._run_time_range(frame, s, storage, low, high)
@@ -433,6 +439,13 @@ class Stmts:
         if target.block is None:
             raise Unsupported("return is not allowed here", s.loc)
         self.work.emit(core.Leave(target.block, s.loc))
+
+
+def _declared(s: ir.For | ir.ForIn) -> list[ir.Decl]:
+    """The variables that a loop's header declares."""
+    if isinstance(s, ir.ForIn):
+        return [s.var] if isinstance(s.var, ir.VarDecl) else []
+    return [init.decl for init in s.init if isinstance(init, ir.DeclStmt)]
 
 
 def _written_by_calls(block: core.Block) -> Iterator[Cell]:

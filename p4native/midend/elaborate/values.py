@@ -71,6 +71,14 @@ class DontCareValue:
 
 
 @dataclass(slots=True, eq=False)
+class CopiedIn:
+    """An inout argument whose value was taken before a later argument's effects."""
+
+    target: Value
+    copy: Value
+
+
+@dataclass(slots=True, eq=False)
 class Void:
     """The value of a call that returns nothing."""
 
