@@ -66,8 +66,6 @@ def _structured(message: Any, a: ir.Annotation) -> None:
     if a.kind == "list":
         for e in a.exprs:
             _literal(message.expression_list.expressions.add(), e)
-        if not a.exprs:
-            message.expression_list.SetInParent()
         return
     for pair in a.pairs:
         kv = message.kv_pair_list.kv_pairs.add()

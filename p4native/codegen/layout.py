@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from p4native.bmv2 import model as m
+from p4native.codegen.errors import CodegenError
 
 
 def byte_width(bits: int) -> int:
@@ -116,4 +117,4 @@ def expr_width(expr: m.Expr) -> int:
             htype = m.header_type_of(expr.left)
             if htype is not None:
                 return htype.fields[expr.index].width if expr.index < len(htype.fields) else 1
-    raise ValueError(f"{type(expr).__name__} has no width of its own")
+    raise CodegenError(type(expr).__name__, "has no width of its own, so it cannot be a key")

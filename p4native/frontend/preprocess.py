@@ -17,7 +17,7 @@ from p4native.frontend.macros import (
     split_tokens,
 )
 from p4native.frontend.ppexpr import ConditionError, evaluate
-from p4native.frontend.source import SourceText
+from p4native.frontend.source import Piece, SourceText
 
 STANDARD_INCLUDE = Path(__file__).resolve().parent.parent / "p4include"
 
@@ -32,6 +32,8 @@ _COMMENT = re.compile(
 _OUTPUT_COMMENT = re.compile(
     r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/|/\*.*\Z|^[ \t]*#[^\n]*', re.S | re.M
 )
+_LONG_GAP = 8  # lines that cpp replaces by a line marker
+_SPACES = re.compile(r'//.*|/\*.*?\*/|".*|\s+')
 _IDENT = re.compile(r"[A-Za-z_]\w*")
 _DIRECTIVE = re.compile(r"\s*#\s*([A-Za-z_]\w*)?[ \t]*(.*)", re.S)
 _DEFINED = re.compile(r"\bdefined\s*(?:\(\s*([A-Za-z_]\w*)\s*\)|([A-Za-z_]\w*))")
@@ -91,7 +93,7 @@ class Preprocessor:
     def _finish(self) -> SourceText:
         if self.output.lines:
             text = "\n".join(self.output.lines)
-            self.output.lines = _OUTPUT_COMMENT.sub(_blank, text).split("\n")
+            self.output.lines = _OUTPUT_COMMENT.sub(_finished, text).split("\n")
         return self.output
 
     def _read(self, path: Path, loc: Loc) -> str | None:
@@ -191,18 +193,18 @@ class _FileRun:
         self.conditions: list[_Condition] = []
         self.active = True
         self.at = 0
+        self.written = 0  # the line below the last one in the output
 
     def run(self) -> None:
         macros = self.pp.macros
-        add = self.pp.output.add
         while self.at < len(self.lines):
             start = self.at
             line = self._logical_line()
             if "#" in line and _without_comments(line).lstrip().startswith("#"):
                 self._directive(_without_comments(line), start)
-            elif self.active:
+            elif self.active and line and not line.isspace():
                 if macros.keys().isdisjoint(_IDENT.findall(line)):
-                    add(line, self.name, start + 1 + self.shift)
+                    self._add(line, start)
                 else:
                     self._expanded(line, start)
         for condition in self.conditions:
@@ -212,6 +214,18 @@ class _FileRun:
                 "overlimit", f"more than {_MAX_LINES} lines after preprocessing", self._loc(0)
             )
             self.pp.output.lines.clear()
+
+    def _add(self, line: str, start: int, pieces: list[Piece] | None = None) -> None:
+        """Write a line as cpp does: after what it left out, as text in a string shows."""
+        add, number = self.pp.output.add, start + 1 + self.shift
+        gap = start - self.written
+        if gap >= _LONG_GAP:
+            add(f'# {number} "{self.name}"', self.name, number)
+        else:
+            for missing in range(number - gap, number):
+                add("", self.name, missing)
+        add(line, self.name, number, pieces)
+        self.written = start + 1
 
     def _logical_line(self) -> str:
         line = self.lines[self.at]
@@ -240,7 +254,7 @@ class _FileRun:
             except ExpansionError as error:
                 self.pp.reporter.error("preprocessor", str(error), self._loc(start))
                 return
-            self.pp.output.add(text, self.name, start + 1 + self.shift, pieces)
+            self._add(text, start, pieces)
             return
 
     def _set_builtins(self, start: int) -> None:
@@ -261,7 +275,7 @@ class _FileRun:
             if handler is not None:
                 handler(rest, loc)
             else:  # in a string it is text
-                self.pp.output.add(line, self.name, start + 1 + self.shift)
+                self._add(line, start)
 
     def _truth(self, rest: str, loc: Loc) -> bool:
         self._set_builtins(loc.line - 1 - self.shift)
@@ -361,6 +375,24 @@ class _FileRun:
         self.shift = int(match.group(1)) - self.at - 1
         if match.group(2):
             self.name = match.group(2)
+
+
+def _finished(match: re.Match[str]) -> str:
+    """A comment becomes white space; a string's later lines are spaced as cpp spaces code."""
+    text = match.group()
+    if text[0] != '"' or "\n" not in text:
+        return _blank(match)
+    first, *others = text.split("\n")
+    return "\n".join([first, *(_SPACES.sub(_one_space, line) for line in others)])
+
+
+def _one_space(match: re.Match[str]) -> str:
+    text = match.group()
+    if not text.isspace():
+        return text
+    if match.start() == 0:
+        return " " * len(text)
+    return " " if match.end() < len(match.string) else ""
 
 
 def _without_comments(line: str) -> str:

@@ -102,6 +102,22 @@ def test_include_relative_to_the_including_file(tmp_path: Path) -> None:
     assert [line for line in output.lines if line] == ["found"]
 
 
+def test_strings_over_several_lines_look_as_after_cpp() -> None:
+    text = (
+        '"a  b\n\tA  c  // d  e \n#if 0\nno\n#endif\n  f "\n"g\n'
+        + "#define X\n" * 7
+        + 'h\n"\n"i\n'
+        + "\n" * 8
+        + 'j"'
+    )
+    reporter = Reporter()
+    output = Preprocessor([], {"A": "1"}, reporter).run_text("t.p4", text)
+    assert not reporter.errors
+    assert "\n".join(output.lines) == (
+        '"a  b\n 1 c // d  e \n\n\n\n  f "\n"g\n' + "\n" * 7 + 'h\n"\n"i\n# 26 "t.p4"\nj"'
+    )
+
+
 def test_include_next_starts_after_the_including_folder(tmp_path: Path) -> None:
     for folder, text in (("one", "#include_next <a.p4>\nfirst\n"), ("two", "second\n")):
         (tmp_path / folder).mkdir()
