@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from bench.measure import FULL, QUICK, Case
 from bench.results import Results, ResultsError
 from bench.subjects import available, running
 from bench.suites import BENCHES
+from bench.suites.migration import MIGRATION, phase_table
 from bench.tables import bench_table
 from control.errors import ControlError
 
@@ -27,9 +29,13 @@ DEFAULT = Path("build/bench.json")
 @app.command()
 def measure(
     names: Annotated[list[str] | None, typer.Argument(help=", ".join(BENCHES))] = None,
+    *,
     quick: Annotated[bool, typer.Option("--quick", help="one short round of each")] = False,
     planes: Annotated[str, typer.Option(help="comma-separated; default all")] = "",
-    output: Annotated[Path, typer.Option(help="results file")] = DEFAULT,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="one round, with so many migrations")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help=f"results file; default {DEFAULT}")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="forget earlier rounds")] = False,
 ) -> None:
     """Measure benches (default: all) on every plane that runs here; resumes an interrupted run."""
@@ -40,10 +46,16 @@ def measure(
         console.print(f"not measured: {name}: {reason}", highlight=False)
     wanted = _chosen([p for p in planes.split(",") if p] or None, subjects, "plane")
     effort = QUICK if quick else FULL
+    output = output or DEFAULT
+    if count is not None:
+        effort = replace(effort, name=f"{count} migrations", rounds=1, count=count)
+        if output == DEFAULT:  # figures of another effort would replace those in it
+            output = DEFAULT.with_stem(f"{DEFAULT.stem}-{count}")
     for warning in runner.warnings():
         console.print(f"warning: {warning}", style="bold", highlight=False)
     results = Results.open(output, runner.context(effort), fresh=fresh)
     benches = {name: BENCHES[name] for name in chosen}
+    wanted = [plane for plane in wanted if any(b.among([plane]) for b in benches.values())]
     todo = len(runner.pending(list(benches.values()), tuple(wanted), effort, results))
     with _bar(console) as bar, running(wanted) as labs:
         task = bar.add_task("starting", total=todo)
@@ -55,6 +67,8 @@ def measure(
         bar.update(task, description="measured", completed=todo)
     for bench in benches.values():
         console.print(bench_table(bench, tuple(wanted), effort, results))
+        if bench is MIGRATION:
+            console.print(phase_table(bench.among(wanted), effort, results))
     console.print(f"written to {output}", highlight=False)
 
 

@@ -15,7 +15,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _PROBE = struct.Struct("!Qd")
@@ -27,12 +27,21 @@ _TIMEOUT_S = 10.0
 _GRACE_S = 1.0
 
 
+def _until(seconds: float) -> Iterator[float]:
+    """The time, over and over, for ``seconds``, or if that is 0 until standard input closes."""
+    began = time.monotonic()
+    while (now := time.monotonic()) - began < seconds or not seconds:
+        if not seconds and select.select([sys.stdin], [], [], 0)[0]:
+            return
+        yield now
+
+
 def probe_send(address: str, port: int, rate: float, seconds: float) -> dict[str, Any]:
-    """Send ``rate`` numbered datagrams per second; tell how many."""
+    """Send ``rate`` numbered datagrams per second; tell how many. 0 seconds: until told to end."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.connect((address, port))
         began, count = time.monotonic(), 0
-        while (now := time.monotonic()) - began < seconds:
+        for now in _until(seconds):
             due = began + count / rate
             if now < due:
                 time.sleep(due - now)
@@ -164,10 +173,13 @@ def _answer(client: socket.socket, selector: selectors.BaseSelector) -> int:
 
 
 def request(address: str, port: int, rate: float, seconds: float) -> dict[str, Any]:
-    """Make short requests one after another, ``rate`` per second at most (0: unlimited)."""
+    """Make short requests one after another, ``rate`` per second at most (0: unlimited).
+
+    0 seconds: until told to end.
+    """
     done, broken, slowest = 0, 0, 0.0
     began = time.monotonic()
-    while (now := time.monotonic()) - began < seconds:
+    for now in _until(seconds):
         if rate and now < (due := began + (done + broken) / rate):
             time.sleep(due - now)
         started = time.monotonic()

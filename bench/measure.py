@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from control.model.types import GuestModel
 from topologies.lab import Lab
 
 Better = Literal["higher", "lower"]
@@ -55,6 +56,8 @@ class Effort:
 
 QUICK = Effort("quick", seconds=1, rounds=1, count=2, rules=(0, 1000))
 FULL = Effort("full", seconds=2, rounds=2, count=6, rules=(0, 100, 1000, 10000))
+VARIANTS: dict[str, GuestModel] = {"hybrid-vf": "vf"}
+"""The hybrid NIC with another guest model, by which only migrations differ."""
 
 Measure = Callable[[Lab, str, Effort], Round]
 """(lab, condition, effort) -> one round. ControlError: the plane refuses the condition."""
@@ -69,13 +72,19 @@ class Bench:
     figures: tuple[Figure, ...]
     conditions: Callable[[Effort], tuple[str, ...]]
     measure: Measure
+    variants: tuple[str, ...] = ()
+    """Variants of planes (``VARIANTS``) that this bench measures beside the planes."""
+
+    def among(self, planes: Iterable[str]) -> tuple[str, ...]:
+        """Those of some planes and variants that this bench measures."""
+        return tuple(p for p in planes if p not in VARIANTS or p in self.variants)
 
     def cases(self, planes: tuple[str, ...], effort: Effort) -> list[Case]:
         """Every case, planes innermost, so that neighbours in time are compared."""
         return [
             Case(self.name, plane, condition)
             for condition in self.conditions(effort)
-            for plane in planes
+            for plane in self.among(planes)
         ]
 
 

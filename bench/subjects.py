@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bench.measure import VARIANTS
 from topologies.lab import Lab, Options
+from topologies.loader import load
 from topologies.network import Ports
 from topologies.planes import PLANES
 from topologies.toolchain import choose_target
@@ -20,6 +22,7 @@ _THRIFT = 22090
 def available() -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
     """Subjects as name -> (plane, target), and those that cannot run here with the reason."""
     subjects = {name: (name, "native") for name in PLANES if name != "ovs"}
+    subjects |= dict.fromkeys(VARIANTS, ("hybrid", "native"))
     subjects["ovs"] = ("ovs", "auto")
     absent: dict[str, str] = {}
     choice = choose_target("auto")
@@ -49,5 +52,8 @@ def running(names: Sequence[str], topology: str = "two_servers") -> Iterator[dic
                     thrift=_THRIFT + 16 * number,
                 ),
             )
-            labs[name] = stack.enter_context(Lab(topology, options))
+            wired = load(topology)
+            if name in VARIANTS:
+                wired = wired.with_guest_model(VARIANTS[name])
+            labs[name] = stack.enter_context(Lab(wired, options))
         yield labs

@@ -15,6 +15,7 @@ BASE = "hybrid"
 
 def bench_table(bench: Bench, planes: tuple[str, ...], effort: Effort, results: Results) -> Table:
     """One row per condition and figure, one column per plane; in brackets the ratio to hybrid."""
+    planes = bench.among(planes)
     table = Table(title=bench.title, title_justify="left")
     table.add_column("condition")
     table.add_column("figure")

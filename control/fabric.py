@@ -22,7 +22,7 @@ from control.model.state import Network
 from control.nic import Nic, Step
 from control.plane import NicStatus, PortStats
 from control.policy import Entry, NicProgram, compile_nic, placements_of
-from control.policy.reasons import PORT_UPLINK, PORT_VF0, PuntReason
+from control.policy.reasons import PORT_CPU, PORT_UPLINK, PORT_VF0, PuntReason
 from control.policy.room import lacking
 from control.policy.swap import NoRoom, stages
 from control.session import PacketIn, PacketOut, Pipeline
@@ -31,8 +31,10 @@ from control.store import POLICY_NUMBERS, STATE, Store
 LOG = logging.getLogger(__name__)
 CONNECTION_TABLES = frozenset({"connection_v4_table", "connection_v6_table"})
 
+Held = tuple[int, bytes, int]
+"""A frame held for a frozen VM: the port where it came in, the frame, and its network."""
 PacketHandler = Callable[[str, Sequence[PacketIn]], Awaitable[None]]
-HeldHandler = Callable[[str, bytes, int], Awaitable[None]]
+HeldHandler = Callable[[str, Sequence[Held]], Awaitable[None]]
 Placements = Mapping[str, Sequence[Placement]]
 Plan = Mapping[str, Step]
 Entities = Mapping[Key, p4r.Entity]
@@ -41,6 +43,8 @@ Entities = Mapping[Key, p4r.Entity]
 Compiler = Callable[..., NicProgram]
 """(state, NIC, placements, tags=...) -> what the NIC holds, as ``control.policy.compile_nic``."""
 OUT_TO_PORT = 0  # packet_out mode: straight out of `port`, past all tables
+ECHO_S = 0.1  # a NIC whose queue is longer than this is not waited for
+_ECHO = bytes(12) + (0x88B5).to_bytes(2, "big")  # local experimental type; a number follows
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class Fabric:
         self._uplinks: dict[str, frozenset[int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._handlers: dict[int, list[PacketHandler]] = {}
+        self._echoes: dict[bytes, asyncio.Future[None]] = {}
+        self._echo_number = 0
         self.companions: list[Companion] = []
 
     @property
@@ -408,13 +414,17 @@ class Fabric:
 
     @contextlib.contextmanager
     def holding(self, vm: str, handler: HeldHandler) -> Iterator[None]:
-        """Call ``handler`` with NIC, frame and network of each frame held for a VM."""
+        """Call ``handler`` with a NIC and the frames that it has sent up to be held for a VM."""
 
         async def held(nic: str, packets: Sequence[PacketIn]) -> None:
-            for metadata, payload in packets:
-                place = (nic, metadata["destination_port"] - PORT_VF0)
-                if place in {(p.nic, p.vf) for p in self.placements.get(vm, ())}:
-                    await handler(nic, payload, metadata["network"])
+            ports = {p.vf + PORT_VF0 for p in self.placements.get(vm, ()) if p.nic == nic}
+            frames = [
+                (metadata["ingress_port"], payload, metadata["network"])
+                for metadata, payload in packets
+                if metadata["destination_port"] in ports
+            ]
+            if frames:
+                await handler(nic, frames)
 
         with self.on_packet(PuntReason.HELD, held):
             yield
@@ -423,7 +433,16 @@ class Fabric:
         """Hand packet-ins to the handlers until cancelled: in their order, by reason."""
         async for packets in nic.packets():
             for reason, alike in itertools.groupby(packets, _reason):
-                await self._hand_on(nic.name, reason, list(alike))
+                if reason == PuntReason.NONE:
+                    self._echoed(alike)
+                else:
+                    await self._hand_on(nic.name, reason, list(alike))
+
+    def _echoed(self, packets: Iterable[PacketIn]) -> None:
+        for _, payload in packets:
+            echo = self._echoes.get(payload)
+            if echo is not None and not echo.done():
+                echo.set_result(None)
 
     async def _hand_on(self, nic: str, reason: int, packets: Sequence[PacketIn]) -> None:
         words = _punt_words(reason)
@@ -436,6 +455,22 @@ class Fabric:
                 await handler(nic, packets)
             except ControlError as error:
                 LOG.warning("%s: packet-in (%s) not handled: %s", nic, words, error)
+
+    async def caught_up(self, nic: str) -> None:
+        """Wait until the handlers have had all that a NIC has sent up so far, if it is there.
+
+        A frame goes out of the NIC's port to the host, and comes back behind whatever waits there.
+        """
+        self._echo_number += 1
+        frame = (_ECHO + self._echo_number.to_bytes(8, "big")).ljust(60, b"\0")
+        self._echoes[frame] = asyncio.get_running_loop().create_future()
+        try:
+            await self.nic(nic).packet_out(frame, mode=OUT_TO_PORT, port=PORT_CPU, network=0)
+            await asyncio.wait_for(self._echoes[frame], ECHO_S)
+        except (NicDownError, asyncio.TimeoutError):
+            LOG.warning("%s does not echo; frames held there may be overtaken", nic)
+        finally:
+            del self._echoes[frame]
 
     async def announce(self, nic: str, network: Network, frame: bytes) -> None:
         """Send a frame out of a NIC's uplink in a network."""

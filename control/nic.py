@@ -340,6 +340,11 @@ class Nic:
         except RpcError as error:
             raise _translate(self.name, "packet-out", error) from error
 
+    @property
+    def packets_dropped(self) -> int:
+        """Packets from the NIC that nobody took in time, so far."""
+        return self._packets.dropped
+
     async def packets(self) -> AsyncIterator[list[PacketIn]]:
         """Packets that the NIC sends up during the present session, as many as wait at a time."""
         while True:

@@ -12,7 +12,7 @@ from bench.measure import FULL, QUICK, Bench, Case, Effort
 from bench.report import plots
 from bench.report.features import Row, feature_table
 from bench.report.words import compare, paragraphs
-from bench.results import Results
+from bench.results import Results, ResultsError
 from bench.suites import BENCHES
 from bench.suites.worst_case import INTERVAL_S
 from bench.tables import cell
@@ -29,7 +29,13 @@ td.number { text-align: right; } img { max-width: 100%; } code { background: #ee
 
 def write_report(results: Results, state: DesiredState, page: Path, images: Path) -> list[Path]:
     """Write the page and its charts; returns the files written."""
-    effort = {e.name: e for e in (QUICK, FULL)}[results.context["effort"]]
+    efforts = {e.name: e for e in (QUICK, FULL)}
+    if results.context["effort"] not in efforts:
+        raise ResultsError(
+            f"{results.path} holds {results.context['effort']} only; the report needs a run of "
+            "make bench or make bench-quick."
+        )
+    effort = efforts[results.context["effort"]]
     planes = tuple(p for p in ORDER if any(f"/{p}" in key for key in results.cases()))
     charts = dict(_charts(planes, effort, results))
     images.mkdir(parents=True, exist_ok=True)

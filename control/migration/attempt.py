@@ -16,11 +16,10 @@ from control.migration.memory import monotonic, pre_copy
 from control.migration.ports import Hypervisor, MemoryChannel, MovableState
 from control.migration.record import Phase, Record
 from control.migration.report import MigrationReport, PhaseTime
-from control.migration.site import Placements, Site
+from control.migration.site import Site, together
 from control.migration.turn import Turn
 
 if TYPE_CHECKING:
-    from control.fabric import Plan
     from control.store import Store
 
 Step = Callable[[], Awaitable[None]]
@@ -100,13 +99,15 @@ class Attempt:
         record = self.record
         source, destination = record.source, record.destination
         await self._turn.take()
-        await self._site.settle(record.placements("active", None), [source.nic])
         await self._hypervisor.attach(record.vm, source.nic, source.vf)
-        await self._drop_state(destination.nic)
-        await self._site.settle(record.placements("active", None), [destination.nic])
         if self._site.is_up(source.nic):
             await self._traffic.release(source)
+            await self._traffic.followed(source)
+        await self._site.settle(record.placements("active", None), [source.nic])
+        self._traffic.passing()
         await self._thaw()
+        await self._drop_state(destination.nic)
+        await self._site.settle(record.placements("active", None), [destination.nic])
         self._finished()
         self._turn.give()
         self.report.outcome, self.report.reason = "rolled back", reason
@@ -119,15 +120,17 @@ class Attempt:
         channel = await stack.enter_async_context(self._hypervisor.memory_channel(*ends))
         await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(channel))
         await self._turn.take()
-        self._ahead = plan_ahead(self.record, self._site)
-        await self._phase(Phase.FREEZE, self._freeze)
-        await self._phase(Phase.TRANSFER, lambda: self._transfer(channel))
+        ahead = self._ahead = plan_ahead(self.record, self._site)
+        await self._phase(Phase.FREEZE, lambda: self._freeze(ahead))
+        await self._phase(Phase.TRANSFER, lambda: self._transfer(channel, ahead))
 
     async def _prepare(self) -> None:
         """The destination knows the VM, but nothing leads there."""
         async with self._turn:
             roles = self.record.placements("active", "prepared")
             await self._site.place(roles, [self.record.destination.nic])
+        end = self.record.destination
+        await self._hypervisor.make_way(self.record.vm, end.nic, end.vf)
         await self._copy_state()
 
     async def _pre_copy(self, channel: MemoryChannel) -> None:
@@ -143,19 +146,23 @@ class Attempt:
         self.report.throttle_percent = copied.throttle * 100
         await self._copy_state()
 
-    async def _freeze(self) -> None:
+    async def _freeze(self, ahead: Ahead) -> None:
         """The guest stops; the source sends frames for it up to be held."""
         self._frozen_at = monotonic()
-        await self._hypervisor.freeze(self.record.vm)
-        roles = self.record.placements("parked", "prepared")
-        await self._place(
-            roles, [self.record.source.nic], None if self._ahead is None else self._ahead.park
+        await together(
+            self._site.carry_out(self.record.placements("parked", "prepared"), ahead.park),
+            self._hypervisor.freeze(self.record.vm),
         )
 
-    async def _transfer(self, channel: MemoryChannel) -> None:
-        """What was still dirty, and what state has changed since."""
-        _, self._before_redirect = await asyncio.gather(
-            channel.send(self._dirty), self._seen_by_source()
+    async def _transfer(self, channel: MemoryChannel, ahead: Ahead) -> None:
+        """What was still dirty, and what state has changed since; the destination is made to hold.
+
+        It holds what its own VMs send from here on, and nothing else leads there yet.
+        """
+        await together(
+            channel.send(self._dirty),
+            self._note_seen(),
+            self._site.carry_out(self.record.placements("parked", "parked"), ahead.hold),
         )
         self.report.bytes_copied += self._dirty
         await self._copy_state()
@@ -163,38 +170,41 @@ class Attempt:
     # -- phases from the switch on: each may be repeated -------------------------------------------
 
     async def _switch(self) -> None:
-        """The destination holds, the guest is connected to it, the source sends on, peers learn.
+        """The guest is connected to the destination, the source sends on, peers learn.
 
         At every moment a frame for the VM is held at the source, sent on by it, or held at the
-        destination: each place is ready before anything leads to it.
+        destination, which holds before anything leads there.
         """
         record, site = self.record, self._site
         source, destination = record.source.nic, record.destination.nic
         roles, ahead = record.placements("moved", "parked"), self._ahead
-        await self._place(roles, [destination], None if ahead is None else ahead.hold)
+        if ahead is None:
+            await site.place(roles, [destination])
         await self._hypervisor.attach(record.vm, destination, record.destination.vf)
         if ahead is not None:
-            await site.carry_out(roles, ahead.redirect, skip_down=True)
+            redirected = site.carry_out(roles, ahead.redirect, skip_down=True)
         else:
-            await site.settle(roles, [source, *site.others(source, destination)])
-        await site.announce(destination)
+            redirected = site.settle(roles, [source, *site.others(source, destination)])
+        await together(redirected, site.announce(destination))
 
     async def _resume(self) -> None:
-        """Held frames first, then frames as they come, then the guest runs."""
+        """Held frames first, then frames as they come; the guest runs as soon as it has the first.
+
+        Until the destination's entry is ``deliver``, frames go on by way of the host, in order.
+        """
         record = self.record
         nic, vf = record.destination.nic, record.destination.vf
         await self._traffic.release(record.destination)
-        roles = record.placements("moved", "active")
-        await self._place(roles, [nic], None if self._ahead is None else self._ahead.deliver)
         await self._thaw()
-        self._site.fabric.move(record.vm, record.destination.server, vf)
-
-    async def _place(self, roles: Placements, nics: list[str], plan: Plan | None) -> None:
-        """Program NICs for new placements: as planned, or by comparing anew after a failure."""
-        if plan is not None:
-            await self._site.carry_out(roles, plan)
+        await self._traffic.followed(record.destination)
+        roles = record.placements("moved", "active")
+        if self._ahead is not None:
+            await self._site.carry_out(roles, self._ahead.deliver)
         else:
-            await self._site.place(roles, nics)
+            await self._site.place(roles, [nic])
+        self._traffic.passing()
+        await self._site.announce(nic)  # again: the first may be lost with a NIC that died
+        self._site.fabric.move(record.vm, record.destination.server, vf)
 
     async def _release(self) -> None:
         """The source forgets the VM once nothing has arrived there for the drain time."""
@@ -205,7 +215,8 @@ class Attempt:
             roles = record.placements(None, "active")
             await self._site.settle(roles, [record.source.nic, record.destination.nic])
         self.report.held = self._traffic.frames.held
-        self.report.lost = self._traffic.frames.overflowed
+        self.report.late = self._traffic.late
+        self.report.lost = self._traffic.lost
         self._finished()
 
     async def _drain(self) -> None:
@@ -221,6 +232,10 @@ class Attempt:
             await asyncio.sleep(POLL_S)
         if self._before_redirect is not None:
             self.report.redirected = last - self._before_redirect
+
+    async def _note_seen(self) -> None:
+        """Remember how many frames have come before any is redirected."""
+        self._before_redirect = await self._seen_by_source()
 
     async def _seen_by_source(self) -> int | None:
         """Frames for the VM that the source has handled; None while it is down."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from control.errors import NicDownError
 from control.migration.held import Frame, HeldFrames
 from control.migration.memory import MIB
 from control.migration.record import Endpoint, Record
 from control.migration.site import Site
+from control.policy.reasons import PORT_PF
+
+if TYPE_CHECKING:
+    from control.fabric import Held
 
 
 class HeldTraffic:
@@ -14,30 +21,50 @@ class HeldTraffic:
 
     def __init__(self, record: Record, site: Site) -> None:
         options = record.options
+        self._nics = record.source.nic, record.destination.nic
         self.frames = HeldFrames(
             options.held_frames,
             int(options.held_mib * MIB),
-            (record.source.nic, record.destination.nic),
+            [(nic, inside) for nic in self._nics for inside in (False, True)],
         )
         self._site = site
+        self._dropped_before = site.dropped(self._nics)
         self._open_at: Endpoint | None = None
+        self._passing = False
+        self.late = 0
 
-    async def arrived(self, nic: str, payload: bytes, network: int) -> None:
-        """A NIC sent up a frame for the VM."""
-        frame = Frame(payload, network)
-        kept = self.frames.put(nic, frame)
-        if kept and self._open_at is not None:
+    @property
+    def lost(self) -> int:
+        """Frames that found no room, here or on their way here."""
+        return self.frames.overflowed + self._site.dropped(self._nics) - self._dropped_before
+
+    async def arrived(self, nic: str, frames: Sequence[Held]) -> None:
+        """A NIC sent up frames for the VM."""
+        for port, payload, network in frames:
+            kept = self.frames.put((nic, port >= PORT_PF), Frame(payload, network))
+            self.late += kept and self._passing
+        if self._open_at is not None:
             await self._flush(self._open_at)
 
     async def release(self, end: Endpoint) -> None:
-        """Deliver what is held to the guest at ``end``; later arrivals follow at once."""
-        await self._flush(end)
+        """Deliver all that the NICs have sent up to the guest at ``end``; what comes follows."""
+        await self._site.caught_up(self._nics)
         self._open_at = end
+        await self._flush(end)
+
+    async def followed(self, end: Endpoint) -> None:
+        """Wait until what was released has left the NIC at ``end``: a write could overtake it."""
+        await self._site.caught_up([end.nic])
+
+    def passing(self) -> None:
+        """From now on frames go straight to the guest; any that still come up are late."""
+        self._passing = True
 
     async def _flush(self, end: Endpoint) -> None:
-        while (frame := self.frames.take()) is not None:
-            try:
-                await self._site.deliver(end.nic, end.vf, frame)
-            except NicDownError:
-                self.frames.put_back(end.nic, frame)
-                raise
+        """Send on what is held now; what arrives meanwhile is sent on by its own arrival."""
+        frames = self.frames.take_all()
+        try:
+            await self._site.deliver(end.nic, end.vf, frames)
+        except NicDownError:
+            self.frames.put_back(frames)
+            raise

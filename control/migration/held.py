@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -14,46 +14,49 @@ class Frame:
     network: int
 
 
-@dataclass
-class HeldFrames:
-    """Frames by the NIC that held them, bounded together in count and bytes.
+Place = tuple[str, bool]
+"""The NIC that held a frame, and whether the frame came from inside its server."""
 
-    The source's frames were sent before the peers' path changed, so they leave first.
+
+class HeldFrames:
+    """Frames by the place that held them, bounded together in count and bytes.
+
+    They leave in the order of ``places``: the source's, which were sent before the peers' path
+    changed, first; then what its redirect sent on to the destination, which came in by the uplink;
+    then what the destination's own VMs sent, who sent to the source before.
     """
 
-    max_frames: int
-    max_bytes: int
-    order: tuple[str, ...]
-    held: int = 0
-    overflowed: int = 0
-    _bytes: int = 0
-    _queues: dict[str, deque[Frame]] = field(default_factory=dict)
+    def __init__(self, max_frames: int, max_bytes: int, places: Iterable[Place]) -> None:
+        self._max_frames, self._max_bytes = max_frames, max_bytes
+        self._queues: dict[Place, list[Frame]] = {place: [] for place in places}
+        self._bytes = 0
+        self.held = 0
+        self.overflowed = 0
 
-    def put(self, nic: str, frame: Frame) -> bool:
+    def put(self, place: Place, frame: Frame) -> bool:
         """Hold a frame; False, counted in ``overflowed``, when there is no room for it."""
         size = len(frame.payload)
-        if len(self) >= self.max_frames or self._bytes + size > self.max_bytes:
+        if len(self) >= self._max_frames or self._bytes + size > self._max_bytes:
             self.overflowed += 1
             return False
-        self._queues.setdefault(nic, deque()).append(frame)
+        self._queues[place].append(frame)
         self._bytes += size
         self.held += 1
         return True
 
-    def take(self) -> Frame | None:
-        """The next frame to deliver, or None when all are gone."""
-        for nic in (*self.order, *self._queues):
-            queue = self._queues.get(nic)
-            if queue:
-                frame = queue.popleft()
-                self._bytes -= len(frame.payload)
-                return frame
-        return None
+    def take_all(self) -> list[Frame]:
+        """All held frames in the order in which to deliver them; they are not held any more."""
+        frames = [frame for queue in self._queues.values() for frame in queue]
+        for queue in self._queues.values():
+            queue.clear()
+        self._bytes = 0
+        return frames
 
-    def put_back(self, nic: str, frame: Frame) -> None:
-        """Hold a frame again that could not be delivered, before all others of its NIC."""
-        self._queues.setdefault(nic, deque()).appendleft(frame)
-        self._bytes += len(frame.payload)
+    def put_back(self, frames: Sequence[Frame]) -> None:
+        """Hold frames again that could not be delivered, before all others."""
+        first = next(iter(self._queues.values()))
+        first[:0] = frames
+        self._bytes += sum(len(frame.payload) for frame in frames)
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())

@@ -16,8 +16,8 @@ class MemoryChannel(Protocol):
 class Hypervisor(Protocol):
     """Acts on guests, as the servers' hypervisors would. Errors are ControlError."""
 
-    def place(self, vm: str) -> tuple[str, int] | None:
-        """The NIC and VF that a guest is connected to, or None."""
+    async def make_way(self, vm: str, nic: str, vf: int) -> None:
+        """Ready a VF for a guest that is to come; attaching it elsewhere takes that back."""
 
     async def attach(self, vm: str, nic: str, vf: int) -> None:
         """Connect a guest to a VF, or move it there; repeating it changes nothing."""

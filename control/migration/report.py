@@ -21,7 +21,8 @@ class MigrationReport:
     """Phases with milliseconds, bytes moved, and what became of packets.
 
     ``blackout_ms`` is the time from freezing to thawing the guest. ``lost`` counts frames that
-    found no room among the held ones; a frame is either delivered, held or counted here.
+    found no room among the held ones; a frame is either delivered, held or counted here. ``late``
+    counts held frames that came up when others went straight to the guest already.
     """
 
     vm: str
@@ -34,6 +35,7 @@ class MigrationReport:
     state_entries: int = 0
     held: int = 0
     redirected: int = 0
+    late: int = 0
     lost: int = 0
     outcome: str = "moved"
     reason: str = ""
@@ -58,5 +60,6 @@ class MigrationReport:
         table.add_row("connections moved", str(self.state_entries))
         table.add_row("packets held", str(self.held))
         table.add_row("packets redirected", str(self.redirected))
+        table.add_row("packets late", str(self.late))
         table.add_row("packets lost", str(self.lost))
         return table

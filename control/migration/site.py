@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,20 @@ from control.fabric import OUT_TO_PORT
 from control.migration.held import Frame
 from control.model import Placement
 from control.policy.reasons import PORT_UPLINK, vf_port
+from control.session import PacketOut
 
 if TYPE_CHECKING:
     from control.fabric import Fabric, HeldHandler, Plan
+    from control.nic import Step
 
 Placements = tuple[Placement, ...]
+
+
+async def together(*steps: Awaitable[None]) -> None:
+    """Take steps at the same time; a failure is raised when all have ended, not in their midst."""
+    for result in await asyncio.gather(*steps, return_exceptions=True):
+        if result is not None:
+            raise result
 
 
 class Site:
@@ -36,15 +46,19 @@ class Site:
     async def carry_out(
         self, placements: Placements, plan: Plan, *, skip_down: bool = False
     ) -> None:
-        """Write a plan, NIC after NIC. NicDownError if one is down, unless such are skipped."""
+        """Write a plan to all its NICs at once. NicDownError if one is down, unless skipped."""
         self.fabric.placements[self.vm] = placements
-        for nic, step in plan.items():
-            try:
-                self.require_up(nic)
-                await self.fabric.execute(nic, step)
-            except NicDownError:
-                if not skip_down:
-                    raise
+        await together(
+            *(self._execute(nic, step, skip_down=skip_down) for nic, step in plan.items())
+        )
+
+    async def _execute(self, nic: str, step: Step, *, skip_down: bool) -> None:
+        try:
+            self.require_up(nic)
+            await self.fabric.execute(nic, step)
+        except NicDownError:
+            if not skip_down:
+                raise
 
     async def place(self, placements: Placements, nics: Iterable[str]) -> None:
         """Set the VM's placements and program ``nics`` in turn. NicDownError if one is down."""
@@ -75,9 +89,25 @@ class Site:
         """Hand the VM's held frames to ``handler`` within the block."""
         return self.fabric.holding(self.vm, handler)
 
-    async def deliver(self, nic: str, vf: int, frame: Frame) -> None:
-        """Send a frame straight to a VF."""
-        await self._send(nic, frame.payload, vf_port(vf), frame.network)
+    async def deliver(self, nic: str, vf: int, frames: Sequence[Frame]) -> None:
+        """Send frames straight to a VF, in order."""
+        if not frames:
+            return
+        await self.fabric.nic(nic).packet_outs(
+            [
+                PacketOut(frame.payload, (OUT_TO_PORT, vf_port(vf), frame.network))
+                for frame in frames
+            ]
+        )
+
+    async def caught_up(self, nics: Iterable[str]) -> None:
+        """Wait until all that NICs have sent up so far has arrived, of those that are up."""
+        up = [nic for nic in nics if self.is_up(nic)]
+        await asyncio.gather(*(self.fabric.caught_up(nic) for nic in up))
+
+    def dropped(self, nics: Iterable[str]) -> int:
+        """Packets from NICs that found no room on their way to the handlers, so far."""
+        return sum(self.fabric.nic(nic).packets_dropped for nic in nics)
 
     async def announce(self, nic: str) -> None:
         """Tell the physical network where the VM's addresses are now; tunnels need no telling."""

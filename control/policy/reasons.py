@@ -36,6 +36,7 @@ class DropReason(IntEnum):
 class PuntReason(IntEnum):
     """Why a packet went to the host."""
 
+    NONE = 0
     HELD = 1
     NEW_CONNECTION = 2
     BALANCE = 3

@@ -5,54 +5,56 @@ from hypothesis import strategies as st
 
 from control.migration.held import Frame, HeldFrames
 
+SOURCE, SENT_ON, LOCAL = ("nic1", False), ("nic2", False), ("nic2", True)
+PLACES = [SOURCE, ("nic1", True), SENT_ON, LOCAL]
+
 
 def frame(size: int, tag: int = 0) -> Frame:
     return Frame(bytes([tag]) * size, network=1)
 
 
-def test_source_frames_leave_before_the_destinations():
-    held = HeldFrames(10, 1000, ("nic1", "nic2"))
-    held.put("nic2", frame(1, 2))
-    held.put("nic1", frame(1, 1))
-    held.put("nic2", frame(1, 3))
-    taken = [held.take() for _ in range(4)]
-    assert [f.payload[0] for f in taken[:3] if f] == [1, 2, 3]
-    assert taken[3] is None
+def tags(held: HeldFrames) -> list[int]:
+    return [frame.payload[0] for frame in held.take_all()]
+
+
+def test_frames_leave_in_the_order_in_which_they_were_sent():
+    held = HeldFrames(10, 1000, PLACES)
+    for place, tag in ((LOCAL, 4), (SENT_ON, 3), (SOURCE, 1), (LOCAL, 5), (SOURCE, 2)):
+        held.put(place, frame(1, tag))
+    assert tags(held) == [1, 2, 3, 4, 5]
+    assert tags(held) == []
 
 
 def test_overflow_in_frames_and_in_bytes_is_counted():
-    held = HeldFrames(2, 100, ("a", "b"))
-    assert held.put("a", frame(60))
-    assert not held.put("a", frame(60))
-    assert held.put("a", frame(40))
-    assert not held.put("a", frame(0))
+    held = HeldFrames(2, 100, PLACES)
+    assert held.put(SOURCE, frame(60))
+    assert not held.put(SOURCE, frame(60))
+    assert held.put(SOURCE, frame(40))
+    assert not held.put(SOURCE, frame(0))
     assert (held.held, held.overflowed) == (2, 2)
 
 
 def test_room_comes_back_when_frames_leave():
-    held = HeldFrames(1, 100, ("a", "b"))
-    assert held.put("a", frame(100))
-    assert held.take() is not None
-    assert held.put("a", frame(100))
+    held = HeldFrames(1, 100, PLACES)
+    assert held.put(SOURCE, frame(100))
+    assert len(held.take_all()) == 1
+    assert held.put(SOURCE, frame(100))
 
 
-def test_a_frame_put_back_is_next_again():
-    held = HeldFrames(10, 1000, ("a", "b"))
-    held.put("a", frame(1, 1))
-    held.put("a", frame(1, 2))
-    first = held.take()
-    assert first is not None
-    held.put_back("a", first)
-    assert [f.payload[0] for f in (held.take(), held.take()) if f] == [1, 2]
+def test_frames_put_back_are_next_again():
+    held = HeldFrames(10, 1000, PLACES)
+    held.put(SOURCE, frame(1, 1))
+    held.put(LOCAL, frame(1, 2))
+    taken = held.take_all()
+    held.put(SOURCE, frame(1, 3))
+    held.put_back(taken)
+    assert tags(held) == [1, 2, 3]
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 50)), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from(PLACES), st.integers(0, 50)), max_size=60))
 def test_nothing_disappears(arrivals):
-    held = HeldFrames(20, 400, ("a", "b"))
-    for nic, size in arrivals:
-        held.put(nic, frame(size))
-    delivered = 0
-    while held.take() is not None:
-        delivered += 1
-    assert delivered == held.held
+    held = HeldFrames(20, 400, PLACES)
+    for place, size in arrivals:
+        held.put(place, frame(size))
+    assert len(held.take_all()) == held.held
     assert held.held + held.overflowed == len(arrivals)
