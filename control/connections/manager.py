@@ -464,26 +464,31 @@ class ConnectionManager:
         return len(items)
 
     async def drop(self, vm: str, nic: str) -> None:
-        """Remove from a NIC what it holds of a VM's connections and no longer needs.
+        """A VM has left a NIC: remove there, and at its peers, what its connections need no longer.
 
         What is left of their idle time goes with them: the NIC is asked when it last saw a packet
         of each, because the entries that have taken over begin to count anew.
         """
         async with self._lock:
-            decider = self._decider()
-            leaving: dict[EntryKey, Connection] = {}
+            places = self._decider().places
+            left = {**places, vm: [place for place in places.get(vm, ()) if place[0] != nic]}
+            leaving: dict[str, dict[EntryKey, Connection]] = {}
             for connection in self._of_vm[vm]:
-                held = [key for key in connection.installed if key[0] == nic]
-                if held:
-                    wanted = connection.entries(decider.places)
-                    leaving.update((key, connection) for key in held if key not in wanted)
-            if leaving:
-                await self._note_activity(nic, leaving)
-                for key, connection in leaving.items():
-                    del connection.installed[key]
-                    connection.copied.pop(key, None)
-                    self._by_entry.pop(key, None)
-                await self._write(nic, [Change("delete", key) for key in leaving])
+                wanted = connection.entries(left)
+                for key in connection.installed:
+                    if key not in wanted:
+                        leaving.setdefault(key[0], {})[key] = connection
+            for where, entries in leaving.items():
+                await self._remove(where, entries)
+
+    async def _remove(self, nic: str, leaving: Mapping[EntryKey, Connection]) -> None:
+        """Remove entries of connections that go on."""
+        await self._note_activity(nic, leaving)
+        for key, connection in leaving.items():
+            del connection.installed[key]
+            connection.copied.pop(key, None)
+            self._by_entry.pop(key, None)
+        await self._write(nic, [Change("delete", key) for key in leaving])
 
     async def _note_activity(self, nic: str, leaving: Mapping[EntryKey, Connection]) -> None:
         """Remember when connections whose entries leave a NIC were last active there."""

@@ -102,8 +102,10 @@ class Connection:
         tracking_a = at_a if self.vm_a in self.tracks else {}
         tracking_b = at_b if self.vm_b in self.tracks else {}
         for nic in {**tracking_a, **tracking_b}:
-            yield nic, _zone(at_a.get(nic), self.zone_a), self.before, None
-            yield nic, _zone(at_b.get(nic), self.zone_b), reverse, None
+            for zone in _zones(at_a, nic, self.zone_a):
+                yield nic, zone, self.before, None
+            for zone in _zones(at_b, nic, self.zone_b):
+                yield nic, zone, reverse, None
 
     def _balanced(self, at_a: dict[str, int], at_b: dict[str, int]) -> Iterator[Half]:
         """Forward rewritten where a enters, replies rewritten where b is."""
@@ -111,11 +113,11 @@ class Connection:
         replies = self.before.reverse
         for nic, vf in entering.items():
             yield nic, _zone(vf, self.zone_a), self.before, self.after
-            if nic not in at_b:
+            if nic not in at_b or len(at_b) > 1:
                 yield nic, self.zone_b, replies, None
         for nic, vf in at_b.items():
             yield nic, _zone(vf, self.zone_b), self.after.reverse, replies
-            if nic not in entering:
+            if nic not in entering or len(entering) > 1:
                 yield nic, self.zone_a, self.after, None
 
     def _shared_address(self, at_a: dict[str, int]) -> Iterator[Half]:
@@ -131,6 +133,17 @@ class Connection:
 def _zone(vf: int | None, zone: int) -> int:
     """Where packets of an end point enter a NIC: its VF, or its address space from outside."""
     return zone if vf is None else ZONE_OF_VF | vf_port(vf)
+
+
+def _zones(places: Mapping[str, int], nic: str, zone: int) -> list[int]:
+    """Zones in which packets of an end point may enter a NIC.
+
+    A VM that migrates has two places: packets from the other one come from outside.
+    """
+    if nic not in places:
+        return [zone]
+    inside = _zone(places[nic], zone)
+    return [inside] if len(places) == 1 else [inside, zone]
 
 
 def _match(zone: int, flow: Flow) -> tuple[tuple[str, int], ...]:

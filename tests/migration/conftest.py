@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from tests.lab.helpers import free_ports
+from tests.migration.helpers import lab_options
 from topologies.hypervisor import Hypervisor
+from topologies.lab import Lab
 from topologies.loader import load
 from topologies.machine import Machine
 from topologies.network import LabNetwork, Ports
@@ -125,3 +127,10 @@ def data_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
             plane_.closing = True
         network.stop()
         rundir.release()
+
+
+@pytest.fixture(scope="package")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab of two servers with two VMs each, for all tests of running migrations."""
+    with Lab("two_servers", lab_options(tmp_path_factory.mktemp("live"), "l")) as running:
+        yield running

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
@@ -21,50 +20,17 @@ from control.errors import ControlError, RefusedError
 from control.migration.record import Options
 from control.model import AclRule
 from control.model.services import GroupRule, SecurityGroup
-from tests.lab.helpers import free_ports, wait_for
+from tests.lab.helpers import wait_for
+from tests.migration.helpers import GUEST, QUICK, go_home, lab_options, leftovers, move, phases
 from topologies.lab import Lab
-from topologies.lab import Options as LabOptions
-from topologies.network import Ports
-
-QUICK = Options(memory_mib=4, drain_s=0.1)
-GUEST = str(Path(__file__).parents[2] / "topologies" / "guest.py")
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab of two servers with two VMs each."""
-    base = free_ports(4)
-    options = LabOptions(
-        target=os.environ.get("TARGET", "auto"),
-        compiler=os.environ.get("P4C", "auto"),
-        run_dir=tmp_path_factory.mktemp("live"),
-        ports=Ports(prefix=f"l{os.getpid() % 100:02d}", p4runtime=base, thrift=base + 2),
-    )
-    with Lab("two_servers", options) as running:
-        yield running
+from topologies.loader import load
 
 
 @pytest.fixture(autouse=True)
 def as_at_first(lab: Lab) -> Iterator[None]:
     """Every test begins with the VMs and the policy of the topology."""
     yield
-    first = lab.topology.state()
-    for vm in first.vms:
-        if lab.controller.vm(vm.name).server != vm.server:
-            move(lab, vm.name, vm.server)
-    now = lab.controller.state
-    vfs = {vm.name: vm.vf for vm in now.vms}
-    vms = [vm.model_copy(update={"vf": vfs[vm.name]}) for vm in first.vms]
-    lab.run(lab.controller.fabric.change(first.model_copy(update={"vms": vms})))
-
-
-def move(lab: Lab, vm: str, server: str, options: Options = QUICK) -> Any:
-    return lab.run(lab.controller.migrations.migrate(vm, server, options), timeout=60)
-
-
-def leftovers(lab: Lab) -> list[str]:
-    """What a reconciliation from a fresh read-back has to change: nothing."""
-    return lab.run(lab.controller.fabric.audit())
+    go_home(lab)
 
 
 def test_twenty_migrations_lose_nothing(lab: Lab):
@@ -265,17 +231,6 @@ def test_abort_before_the_switch(lab: Lab):
     assert leftovers(lab) == []
 
 
-async def phases(lab: Lab, vm: str) -> Any:
-    """Phases of a VM's migration as the journal shows them."""
-    last = ""
-    while True:
-        record = lab.controller.migrations.journal().get(vm)
-        if record is not None and record["phase"] != last:
-            last = record["phase"]
-            yield last
-        await asyncio.sleep(0.005)
-
-
 @pytest.mark.parametrize(
     ("vm", "server", "words"),
     [
@@ -336,21 +291,14 @@ def test_uplink_down_is_undone(lab: Lab):
 
 
 def test_plain_sriov_guest(tmp_path: Path):
-    """Model vf: the device itself is taken and given; the connection survives, with a gap."""
-    from topologies.loader import load
-
-    base = free_ports(4)
-    options = LabOptions(
-        target=os.environ.get("TARGET", "auto"),
-        compiler=os.environ.get("P4C", "auto"),
-        run_dir=tmp_path,
-        ports=Ports(prefix=f"v{os.getpid() % 100:02d}", p4runtime=base, thrift=base + 2),
-    )
-    with Lab(load("two_servers").with_guest_model("vf"), options) as lab:
-        assert lab.vm("vm1").pings(lab.vm("vm3").ip, count=3) == 3
-        move(lab, "vm1", "server2")
-        assert lab.vm("vm1").pings(lab.vm("vm2").ip, count=3) == 3
-        assert lab.vm("vm1").pings(lab.vm("vm4").ip, count=3) == 3
-        move(lab, "vm1", "server1")
-        assert lab.vm("vm1").pings(lab.vm("vm2").ip, count=3) == 3
+    """Model vf: the device itself is exchanged; what comes meanwhile is held, and none is lost."""
+    with Lab(load("two_servers").with_guest_model("vf"), lab_options(tmp_path, "v")) as lab:
+        with guest_service(lab.vm("vm1"), "probe-receive", 7000) as probes:
+            sender = guest(lab.vm("vm3"), "probe-send", lab.vm("vm1").ip, 7000, 500, 0)
+            for server in ("server2", "server1", "server2", "server1"):
+                assert move(lab, "vm1", server).lost == 0
+                assert lab.vm("vm1").pings(lab.vm("vm2").ip, count=3) == 3
+                assert lab.vm("vm1").pings(lab.vm("vm4").ip, count=3) == 3
+            sent, seen = sender.result(), probes.result()
+        assert seen["received"] == sent["sent"]
         assert leftovers(lab) == []
