@@ -22,7 +22,7 @@ from control.model.state import Network
 from control.nic import Nic, Step
 from control.plane import NicStatus, PortStats
 from control.policy import Entry, NicProgram, compile_nic, placements_of
-from control.policy.reasons import PORT_CPU, PORT_UPLINK, PORT_VF0, PuntReason
+from control.policy.reasons import PORT_CPU, PORT_UPLINK, PORT_VF0, PUNT_NONE, PuntReason
 from control.policy.room import lacking
 from control.policy.swap import NoRoom, stages
 from control.session import PacketIn, PacketOut, Pipeline
@@ -433,7 +433,7 @@ class Fabric:
         """Hand packet-ins to the handlers until cancelled: in their order, by reason."""
         async for packets in nic.packets():
             for reason, alike in itertools.groupby(packets, _reason):
-                if reason == PuntReason.NONE:
+                if reason == PUNT_NONE:
                     self._echoed(alike)
                 else:
                     await self._hand_on(nic.name, reason, list(alike))

@@ -91,7 +91,7 @@ def _destination(view: View, guest: Guest, policy: int) -> Entry:
         tunnel = (("tunnel", view.tunnel_to(home.placement.nic)),)
         return Entry("destination_table", match, "redirect_moved", tunnel, note=note)
     rules = (("policy", policy), ("stateful", int(guest.stateful)))
-    if guest.role == "parked":
+    if guest.role in ("prepared", "parked"):  # held as soon as anything leads there
         return Entry("destination_table", match, "hold_for_migration", rules, note=note)
     params = (*rules, ("mirror", mirror_of(view, guest, "in")))
     return Entry("destination_table", match, "deliver", params, note=note)

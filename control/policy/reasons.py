@@ -33,10 +33,12 @@ class DropReason(IntEnum):
     FRAGMENT = 17
 
 
+PUNT_NONE = 0  # what the host has sent to itself
+
+
 class PuntReason(IntEnum):
     """Why a packet went to the host."""
 
-    NONE = 0
     HELD = 1
     NEW_CONNECTION = 2
     BALANCE = 3
