@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,17 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from bench import run as runner
-from bench.measure import FULL, QUICK, Case
+from bench.measure import FULL, QUICK, Case, Effort
 from bench.results import Results, ResultsError
 from bench.subjects import available, running
 from bench.suites import BENCHES
@@ -41,6 +49,8 @@ def measure(
     """Measure benches (default: all) on every plane that runs here; resumes an interrupted run."""
     console = Console()
     chosen = _chosen(names, BENCHES, "bench")
+    if quick and not names:
+        chosen = [name for name in chosen if not BENCHES[name].costly]
     subjects, absent = available()
     for name, reason in absent.items():
         console.print(f"not measured: {name}: {reason}", highlight=False)
@@ -48,7 +58,8 @@ def measure(
     effort = QUICK if quick else FULL
     output = output or DEFAULT
     if count is not None:
-        effort = replace(effort, name=f"{count} migrations", rounds=1, count=count)
+        longer = max(FULL.budget_s, 60 * count)
+        effort = replace(effort, name=f"{count} migrations", rounds=1, count=count, budget_s=longer)
         if output == DEFAULT:  # figures of another effort would replace those in it
             output = DEFAULT.with_stem(f"{DEFAULT.stem}-{count}")
     for warning in runner.warnings():
@@ -57,19 +68,36 @@ def measure(
     benches = {name: BENCHES[name] for name in chosen}
     wanted = [plane for plane in wanted if any(b.among([plane]) for b in benches.values())]
     todo = len(runner.pending(list(benches.values()), tuple(wanted), effort, results))
+    console.print(f"{todo} rounds, {_clock(effort.budget_s)} at most on two cores", highlight=False)
+    began = time.monotonic()
     with _bar(console) as bar, running(wanted) as labs:
         task = bar.add_task("starting", total=todo)
+        started = time.monotonic()
 
         def show(case: Case, left: int) -> None:
             bar.update(task, description=case.key, completed=todo - left)
 
-        runner.run(benches, labs, effort, results, show)
+        spent = runner.run(benches, labs, effort, results, show)
         bar.update(task, description="measured", completed=todo)
     for bench in benches.values():
         console.print(bench_table(bench, tuple(wanted), effort, results))
         if bench is MIGRATION:
             console.print(phase_table(bench.among(wanted), effort, results))
+    _tell_times(console, effort, time.monotonic() - began, {"start": started - began} | spent)
     console.print(f"written to {output}", highlight=False)
+
+
+def _tell_times(console: Console, effort: Effort, took: float, spent: dict[str, float]) -> None:
+    """Say how long the run took beside its budget, and where the time went."""
+    parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items())
+    text = f"took {_clock(took)} of {_clock(effort.budget_s)}: {parts}"
+    late = took > effort.budget_s
+    console.print(text + (": over the budget, a busy machine?" if late else ""), highlight=False)
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 @app.command()
@@ -88,7 +116,7 @@ def report(
 
 def _bar(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeElapsedColumn(), console=console)
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
 
 
 def _chosen(names: list[str] | None, known: Iterable[str], what: str) -> list[str]:

@@ -25,6 +25,7 @@ _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # linux/asm-generic/socket.h: beyond 
 _FLOW_PORT, _FLOWS = 20_000, 32_768
 _TIMEOUT_S = 10.0
 _GRACE_S = 1.0
+_PATIENCE_S = 0.2
 
 
 def _until(seconds: float) -> Iterator[float]:
@@ -78,18 +79,60 @@ def probe_receive(port: int) -> dict[str, Any]:
 
 
 def echo(port: int) -> dict[str, Any]:
-    """Answer datagrams with themselves until standard input closes."""
+    """Answer datagrams with themselves; standard input is looked at whenever none has come."""
     answered = 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("", port))
+        _patience(server)
         print("ready", flush=True)
-        while sys.stdin not in (ready := select.select([server, sys.stdin], [], [])[0]):
-            if server in ready:
+        while True:
+            try:
                 data, sender = server.recvfrom(64)
-                with contextlib.suppress(OSError):
-                    server.sendto(data, sender)
+                server.sendto(data, sender)
                 answered += 1
-    return {"answered": answered}
+            except OSError:
+                if select.select([sys.stdin], [], [], 0)[0]:
+                    return {"answered": answered}
+
+
+def _patience(sock: socket.socket) -> None:
+    """Let a receive give up after a while; a timeout in Python would cost a poll per receive."""
+    micros = struct.pack("ll", 0, int(_PATIENCE_S * 1e6))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, micros)
+
+
+def ping_pong(address: str, port: int, seconds: float) -> dict[str, Any]:
+    """Send one request after another, each when the one before is answered or given up.
+
+    Tells the round trips in microseconds, and how long those given up had waited at the end.
+    """
+    answered: list[float] = []
+    given_up: list[float] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect((address, port))
+        _patience(client)
+        began = now = time.perf_counter()
+        for number in itertools.count():
+            if (sent := now) > began + seconds:
+                break
+            if _one_round_trip(client, _PROBE.pack(number, sent)):
+                now = time.perf_counter()
+                answered.append((now - sent) * 1e6)
+            else:
+                now = time.perf_counter()
+                given_up.append(sent)
+    return {"rtt_us": answered, "unanswered_us": [(now - sent) * 1e6 for sent in given_up]}
+
+
+def _one_round_trip(client: socket.socket, request: bytes) -> bool:
+    """Send a request; whether its answer came. Late answers to others are passed over."""
+    try:
+        client.send(request)
+        while client.recv(64) != request:
+            pass
+    except OSError:
+        return False
+    return True
 
 
 def round_trips(address: str, port: int, rate: float, seconds: float) -> dict[str, Any]:
@@ -264,6 +307,7 @@ _WORDS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[type, ...]]] = {
     "probe-send": (probe_send, (str, int, float, float)),
     "probe-receive": (probe_receive, (int,)),
     "echo": (echo, (int,)),
+    "ping-pong": (ping_pong, (str, int, float)),
     "round-trips": (round_trips, (str, int, float, float)),
     "serve": (serve, (int,)),
     "request": (request, (str, int, float, float)),

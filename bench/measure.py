@@ -45,17 +45,27 @@ class Round:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long and how often: seconds per measurement, rounds per case, migrations, rules."""
+    """How long and how often: seconds per measurement, rounds per case, migrations, rules.
+
+    ``seconds`` are whole ones (iperf3 takes no others); ``budget_s`` is what a run of all planes
+    may take on two cores.
+    """
 
     name: str
-    seconds: float
+    seconds: int
+    rtt_seconds: float
     rounds: int
     count: int
     rules: tuple[int, ...]
+    budget_s: int
 
 
-QUICK = Effort("quick", seconds=1, rounds=1, count=2, rules=(0, 1000))
-FULL = Effort("full", seconds=2, rounds=2, count=6, rules=(0, 100, 1000, 10000))
+QUICK = Effort(
+    "quick", seconds=1, rtt_seconds=0.5, rounds=1, count=1, rules=(0, 1000), budget_s=180
+)
+FULL = Effort(
+    "full", seconds=2, rtt_seconds=2, rounds=2, count=6, rules=(0, 100, 1000, 10000), budget_s=1800
+)
 VARIANTS: dict[str, GuestModel] = {"hybrid-vf": "vf"}
 """The hybrid NIC with another guest model, by which only migrations differ."""
 
@@ -72,6 +82,8 @@ class Bench:
     figures: tuple[Figure, ...]
     conditions: Callable[[Effort], tuple[str, ...]]
     measure: Measure
+    costly: bool = False
+    """Takes a minute on a plane: one round of it is enough, and none in a quick run of all."""
     variants: tuple[str, ...] = ()
     """Variants of planes (``VARIANTS``) that this bench measures beside the planes."""
 
@@ -88,6 +100,6 @@ class Bench:
         ]
 
 
-def fixed(*conditions: str) -> Callable[[Effort], tuple[str, ...]]:
-    """Conditions that do not depend on the effort."""
-    return lambda _: conditions
+def fixed(*conditions: str, quick: tuple[str, ...] = ()) -> Callable[[Effort], tuple[str, ...]]:
+    """The same conditions whatever the effort, but for a quick run, if it has some of its own."""
+    return lambda effort: quick if quick and effort is QUICK else conditions

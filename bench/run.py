@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.cpu import busy_share
+from bench.engines import debug_builds
 from bench.measure import Bench, Case, Effort, Round
 from bench.results import Results
 from bench.traffic import TrafficError
@@ -33,14 +35,15 @@ def context(effort: Effort) -> dict[str, Any]:
 
 
 def warnings() -> list[str]:
-    """What makes the machine a bad place to measure at the moment."""
+    """What makes this a bad place, or a bad moment, to measure."""
+    found = debug_builds()
     share = busy_share()
     if share > BUSY:
-        return [
+        found.append(
             f"other programs use {share:.0%} of this machine; figures will be low and noisy. "
             "End them, or quote ratios only."
-        ]
-    return []
+        )
+    return found
 
 
 def pending(
@@ -52,7 +55,7 @@ def pending(
         for number in range(effort.rounds)
         for bench in benches
         for case in bench.cases(planes, effort)
-        if results.count(case) <= number
+        if results.count(case) <= number and not (bench.costly and number)
     ]
 
 
@@ -62,12 +65,16 @@ def run(
     effort: Effort,
     results: Results,
     progress: Progress,
-) -> None:
-    """Measure everything that is pending; each round is saved as it ends."""
+) -> dict[str, float]:
+    """Measure everything that is pending; each round is saved as it ends. Seconds by bench."""
     todo = pending(list(benches.values()), tuple(labs), effort, results)
+    spent: dict[str, float] = {}
     for left, case in zip(range(len(todo), 0, -1), todo, strict=True):
         progress(case, left)
+        began = time.monotonic()
         results.add(case, measure(benches[case.bench], labs[case.plane], case, effort))
+        spent[case.bench] = spent.get(case.bench, 0.0) + time.monotonic() - began
+    return spent
 
 
 def measure(bench: Bench, lab: Lab, case: Case, effort: Effort) -> Round:

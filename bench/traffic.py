@@ -18,9 +18,11 @@ from typing import Any
 from topologies.machine import Machine
 
 LISTEN_S = 5.0
+_OPEN = ("0A", "07")  # TCP's LISTEN, and what an unconnected UDP socket has
 _GUEST = Path(__file__).with_name("guest.py")
 _IPERF_PORT = 5201
 _SOCKPERF_PORT = 11111
+_ECHO_PORT = 7001
 
 
 class TrafficError(Exception):
@@ -46,7 +48,7 @@ def background(
 def _await_listener(
     machine: Machine, process: subprocess.Popen[str], port: int, *, udp: bool
 ) -> None:
-    """Wait until something in the machine's namespace has bound ``port``."""
+    """Wait until something in the machine's namespace listens on ``port``."""
     tables = [Path(f"/proc/{process.pid}/net/{'udp' if udp else 'tcp'}{v}") for v in ("", "6")]
     mark = f":{port:04X} "
     deadline = time.monotonic() + LISTEN_S
@@ -57,12 +59,13 @@ def _await_listener(
 
 
 def _local(table: Path) -> str:
-    """The local addresses of a /proc/net table."""
+    """Local addresses in a /proc/net table that take what comes, not those of connections."""
     try:
         lines = table.read_text(encoding="ascii").splitlines()[1:]
     except OSError:
         return ""
-    return " ".join(line.split()[1] + " " for line in lines)
+    words = [line.split() for line in lines]
+    return " ".join(word[1] + " " for word in words if word[3] in _OPEN)
 
 
 def _iperf(client: Machine, server: Machine, seconds: float, *words: str) -> dict[str, Any]:
@@ -114,6 +117,25 @@ def _sockperf_log(text: str) -> list[float]:
     """Round trips from sockperf's log, whose last column is microseconds."""
     _, _, rows = text.partition("rtt(usec)\n")
     return [float(row.rpartition(",")[2]) for row in rows.splitlines() if "," in row]
+
+
+def round_trips(
+    client: Machine, server: Machine, seconds: float, rate: float = 0
+) -> tuple[list[float], float]:
+    """Round-trip times of UDP requests in microseconds, and the percentage without an answer.
+
+    One request after another, or ``rate`` per second whatever happens to those before. One without
+    an answer counts as a round trip that took as long as it was waited for.
+    """
+    with guest_service(server, "echo", _ECHO_PORT):
+        words: tuple[str | float, ...] = ("ping-pong", server.ip, _ECHO_PORT, seconds)
+        if rate:
+            words = ("round-trips", server.ip, _ECHO_PORT, rate, seconds)
+        told = guest(client, *words).result()
+    answered, lost = told["rtt_us"], told["unanswered_us"]
+    if not answered and not lost:
+        raise TrafficError(f"{client.name} sent no request to {server.name} in {seconds} s")
+    return answered + lost, 100 * len(lost) / len(answered + lost)
 
 
 def tcp_series(client: Machine, server: Machine, seconds: float, interval: float) -> list[float]:

@@ -113,7 +113,7 @@ def _sections(
             if name.startswith(bench.name):
                 encoded = base64.b64encode(data).decode()
                 yield f'<p><img alt="{name}" src="data:image/png;base64,{encoded}"></p>'
-        command = f"make bench ARGS={bench.name}" + (" QUICK=1" if effort is QUICK else "")
+        command = f"make {'bench-quick' if effort is QUICK else 'bench'} ARGS={bench.name}"
         yield f"<p>Reproduce: <code>{command}</code></p>"
 
 

@@ -86,6 +86,7 @@ FLOWS = Bench(
     (Figure("per_s", "new flows/s"), Figure("p99_ms", "ms to deliver, p99", "lower")),
     fixed("one server", "across"),
     _flows,
+    costly=True,
 )
 
 
@@ -149,4 +150,5 @@ HELD = Bench(
     ),
     fixed("across"),
     _held,
+    costly=True,
 )

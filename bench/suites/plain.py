@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.cpu import CpuMeter
 from bench.measure import Bench, Effort, Figure, Round, fixed
 from bench.stats import percentile
-from bench.traffic import background, rtt_us, tcp_gbps, udp_pps
+from bench.traffic import background, round_trips, tcp_gbps, udp_pps
 from topologies.lab import Lab
 from topologies.machine import Machine
 
@@ -38,6 +38,12 @@ THROUGHPUT = Bench(
         "TCP 8, across",
         "small UDP, one server",
         "small UDP, across",
+        quick=(
+            "TCP 1, one server",
+            "TCP 1, across",
+            "small UDP, one server",
+            "small UDP, across",
+        ),
     ),
     _throughput,
 )
@@ -56,13 +62,13 @@ def _latency(lab: Lab, condition: str, effort: Effort) -> Round:
     load, where = condition.split(", ")
     client, server = pair(lab, where)
     if load == "idle":
-        samples = rtt_us(client, server, effort.seconds)
+        samples, _ = round_trips(client, server, effort.rtt_seconds)
     else:
         bulk_client, bulk_server = lab.vm("vm2" if where == "across" else "vm3"), lab.vm("vm4")
         sink = ["iperf3", "-s", "-p", str(_LOAD_PORT)]
         source = ["iperf3", "-c", bulk_server.ip, "-p", str(_LOAD_PORT), "-t", "60"]
         with background(bulk_server, sink, _LOAD_PORT), background(bulk_client, source):
-            samples = rtt_us(client, server, effort.seconds)
+            samples, _ = round_trips(client, server, effort.rtt_seconds)
     step = max(1, len(samples) // 2000)
     return Round(percentiles(samples), {"rtt_us": sorted(samples)[::step]})
 

@@ -6,7 +6,7 @@ from bench.measure import Bench, Effort, Figure, Round
 from bench.rules import applied, group, with_group
 from bench.stats import percentile
 from bench.suites.plain import pair
-from bench.traffic import flood, random_flows, received_pps, rtt_us, tcp_gbps
+from bench.traffic import flood, random_flows, received_pps, round_trips, tcp_gbps
 from topologies.lab import Lab
 
 
@@ -18,9 +18,9 @@ def _policy(lab: Lab, condition: str, effort: Effort) -> Round:
         state = with_group(state, group(count, stateful=False), client.name, server.name)
     with applied(lab, state):
         figures = {"gbps": tcp_gbps(client, server, effort.seconds)}
-        figures["p99"] = percentile(rtt_us(client, server, effort.seconds), 99)
+        figures["p99"] = percentile(round_trips(client, server, effort.rtt_seconds)[0], 99)
         with flood(client, random_flows(client, server)):
-            figures["kpps"] = received_pps(server, effort.seconds) / 1e3
+            figures["kpps"] = received_pps(server, effort.rtt_seconds) / 1e3
     return Round(figures)
 
 

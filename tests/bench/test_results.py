@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.measure import QUICK, Bench, Case, Figure, Round, fixed
+from bench.engines import debug_builds
+from bench.measure import FULL, QUICK, Bench, Case, Figure, Round, fixed
 from bench.results import Results, ResultsError
 from bench.run import pending
 
@@ -59,3 +61,31 @@ def test_pending_interleaves_planes_and_resumes(tmp_path: Path):
     assert keys == ["b/hybrid/c1", "b/ovs/c1", "b/hybrid/c2", "b/ovs/c2"]
     results.add(Case("b", "hybrid", "c1"), Round({"x": 1.0}))
     assert [c.key for c in pending([a_bench()], planes, QUICK, results)] == keys[1:]
+
+
+def test_a_costly_bench_is_measured_once(tmp_path: Path):
+    results = Results(tmp_path / "r.json", CONTEXT)
+    costly = replace(a_bench("long"), costly=True)
+    keys = [case.bench for case in pending([a_bench(), costly], ("hybrid",), FULL, results)]
+    assert keys.count("b") == 2 * FULL.rounds
+    assert keys.count("long") == 2
+
+
+def test_a_quick_run_may_have_fewer_conditions():
+    conditions = fixed("one", "two", quick=("one",))
+    assert conditions(QUICK) == ("one",)
+    assert conditions(FULL) == fixed("one", "two")(QUICK)
+
+
+def test_debug_builds_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("P4NATIVE_SANITIZE", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    switch = tmp_path / "simple_switch_grpc"
+    switch.write_bytes(b"#!/bin/true")
+    switch.chmod(0o755)
+    assert debug_builds() == []
+    switch.write_bytes(b"#!/bin/true Processing packet received on port {}")
+    monkeypatch.setenv("P4NATIVE_SANITIZE", "address")
+    native, bmv2 = debug_builds()
+    assert "address sanitizer" in native
+    assert str(switch) in bmv2
