@@ -6,6 +6,9 @@ that of a deleted entry whose handle it got included. The specification wants th
 BMv2 (PI): an entry for which its table has no room is refused with UNKNOWN, as is any other that
 the switch below PI does not take; the specification wants RESOURCE_EXHAUSTED. PI itself has found
 everything else that can be wrong with an entry by then.
+
+BMv2 tells how long ago an entry was hit in whole milliseconds and never more than its idle timeout,
+and for an entry's first two seconds it tells what the entry before it in the same place had.
 """
 
 from __future__ import annotations
@@ -14,6 +17,10 @@ from collections.abc import Iterable, Sequence
 
 from finsy.proto import p4r, rpc_code
 
+AGE_STEP_S = 0.002
+"""By how much an age that is told may be too small."""
+FRESH_S = 3.0
+"""How old an entry must be for its age to be believed."""
 _NO_ROOM = "Error when adding match entry to target"
 
 

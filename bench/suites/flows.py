@@ -27,7 +27,7 @@ _PORT, _PORTS = 7000, 8
 _LATE_MS = 500.0  # a longer queue than this at the end is one that grows
 _KEPT_UP = 0.9
 _SETTLE_S = 1.0
-_BURST = 4000
+_BURST, _BURST_S = 4000, 0.4  # what fits into the queues on the way
 _PATIENCE_S = 120.0
 
 
@@ -99,7 +99,9 @@ def _held(lab: Lab, _condition: str, _effort: Effort) -> Round:
     with _stateful(lab, client, server):
         began, start = time.monotonic(), manager.installed
         for first in range(0, MANY, _BURST):
-            guest(client, "flows-send", server.ip, _PORT, first, _BURST, 1).result()
+            guest(
+                client, "flows-send", server.ip, _PORT, first, _BURST / _BURST_S, _BURST_S
+            ).result()
             _wait(lambda due=start + first + _BURST: manager.installed >= due)
         installed_s = time.monotonic() - began
         after = _megabytes("self"), sum(map(_megabytes, processes.values()))

@@ -27,6 +27,7 @@ from control.errors import ControlError
 from control.inbox import Inbox
 from control.policy.entries import Entry
 from control.policy.reasons import PuntReason
+from control.quirks import AGE_STEP_S, FRESH_S
 
 LOG = logging.getLogger(__name__)
 QUEUE = 8192
@@ -322,7 +323,8 @@ class ConnectionManager:
         asked = self._clock()
         for nic, keys in by_nic.items():
             ages.update(await self._board.idle_s(nic, keys))
-        return {c for c in connections if asked - _last_packet(c, ages, asked) >= c.idle_s}
+        over = asked + AGE_STEP_S
+        return {c for c in connections if over - _last_packet(c, ages, asked) >= c.idle_s}
 
     async def sweep(self) -> None:
         """End closed connections whose time has come, and others that turn out to be idle."""
@@ -505,8 +507,8 @@ class ConnectionManager:
             last = _last_packet(connection, ages, asked)
             if last > -math.inf:
                 connection.active_at = last
-                due = (last + connection.idle_s, next(self._serial), connection)
-                heapq.heappush(self._moved, due)
+                due = max(last + connection.idle_s, asked + FRESH_S)
+                heapq.heappush(self._moved, (due, next(self._serial), connection))
 
 
 def _last_packet(connection: Connection, ages: Mapping[EntryKey, float], asked: float) -> float:
@@ -519,7 +521,7 @@ def _last_packet(connection: Connection, ages: Mapping[EntryKey, float], asked: 
     for key in connection.installed:
         if key in ages:
             hit = asked - ages[key]
-            if hit > connection.copied.get(key, -math.inf):
+            if hit > connection.copied.get(key, -math.inf) + AGE_STEP_S:
                 hits.append(hit)
     return max(hits)
 
