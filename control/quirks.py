@@ -8,7 +8,7 @@ the switch below PI does not take; the specification wants RESOURCE_EXHAUSTED. P
 everything else that can be wrong with an entry by then.
 
 BMv2 tells how long ago an entry was hit in whole milliseconds and never more than its idle timeout,
-and for an entry's first two seconds it tells what the entry before it in the same place had.
+and what it tells in an entry's first seconds (four were seen) may be seconds too much.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from finsy.proto import p4r, rpc_code
 
 AGE_STEP_S = 0.002
 """By how much an age that is told may be too small."""
-FRESH_S = 3.0
+FRESH_S = 5.0
 """How old an entry must be for its age to be believed."""
 _NO_ROOM = "Error when adding match entry to target"
 
