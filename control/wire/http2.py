@@ -1,4 +1,4 @@
-"""One HTTP/2 connection as a gRPC client needs it (RFC 9113): streams, flow control, pings.
+"""One HTTP/2 connection as a gRPC client needs it, by the h2 library over an asyncio transport.
 
 Everything that one read of the socket brings is handled before anybody is told, and what is sent to
 a stream in one call leaves in one write: that is what makes small messages cheap.
@@ -7,38 +7,44 @@ a stream in one call leaves in one write: that is what makes small messages chea
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 
-import hpack
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    RemoteSettingsChanged,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+    WindowUpdated,
+)
+from h2.exceptions import H2Error
+from h2.settings import SettingCodes, Settings
 
 WINDOW = 16 << 20
 """Bytes that the peer may send, per stream and in all, before we have taken them."""
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_HEAD = struct.Struct("!HBBBL")
-_SETTING = struct.Struct("!HL")
-_NUMBER = struct.Struct("!L")
-_DEFAULT_WINDOW = 65535
 _HEADER_LIST = 16 << 20
-_END_STREAM, _ACK, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
-_CANCEL = 8
+_SETTINGS = {
+    SettingCodes.ENABLE_PUSH: 0,
+    SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
+    SettingCodes.MAX_HEADER_LIST_SIZE: _HEADER_LIST,
+}
+# gRPC's headers are ours and the server's own; checking each again costs more than the message.
+_CONFIG = H2Configuration(
+    client_side=True,
+    header_encoding="utf-8",
+    validate_outbound_headers=False,
+    normalize_outbound_headers=False,
+    validate_inbound_headers=False,
+    normalize_inbound_headers=False,
+)
 
 Headers = Sequence[tuple[str, str]]
-
-
-class _Kind(IntEnum):
-    """Frame types."""
-
-    DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = 0, 1, 2, 3, 4
-    PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 5, 6, 7, 8, 9
-
-
-class _Setting(IntEnum):
-    """Settings that matter here."""
-
-    HEADER_TABLE_SIZE, ENABLE_PUSH, INITIAL_WINDOW_SIZE = 1, 2, 4
-    MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 5, 6
 
 
 class Http2Error(Exception):
@@ -48,17 +54,15 @@ class Http2Error(Exception):
 class Http2Stream:
     """One stream. ``on_news`` is called after new data, headers or the end have come."""
 
-    def __init__(self, connection: Http2Connection, number: int, window: int) -> None:
+    def __init__(self, connection: Http2Connection, number: int) -> None:
         self.number = number
         self.headers: dict[str, str] = {}
         self.received = bytearray()
         self.ended = False
         self.error: Http2Error | None = None
         self.on_news: Callable[[], None] = lambda: None
-        self.window = window
         self.unsent = bytearray()
         self.closing = False
-        self.taken = 0
         self._connection = connection
 
     def send(self, data: bytes, *, last: bool = False) -> None:
@@ -77,16 +81,10 @@ class Http2Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._rest = b""
-        self._encoder = hpack.Encoder()
-        self._decoder = hpack.Decoder(max_header_list_size=_HEADER_LIST)
+        self._h2 = H2Connection(_CONFIG)
+        self._h2.local_settings = Settings(client=True, initial_values=_SETTINGS)
+        self._h2.decoder.max_header_list_size = _HEADER_LIST
         self._streams: dict[int, Http2Stream] = {}
-        self._next = 1
-        self._window = _DEFAULT_WINDOW
-        self._initial_window = _DEFAULT_WINDOW
-        self._frame_size = 16384
-        self._taken = 0
-        self._block: tuple[int, int, bytes] | None = None
         self._news: dict[int, Http2Stream] = {}
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -96,16 +94,9 @@ class Http2Connection(asyncio.Protocol):
         """Send the preface and our settings."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        settings = (
-            (_Setting.ENABLE_PUSH, 0),
-            (_Setting.INITIAL_WINDOW_SIZE, WINDOW),
-            (_Setting.MAX_HEADER_LIST_SIZE, _HEADER_LIST),
-        )
-        body = b"".join(_SETTING.pack(*setting) for setting in settings)
-        grow = _NUMBER.pack(WINDOW - _DEFAULT_WINDOW)
-        transport.write(
-            _PREFACE + _frame(_Kind.SETTINGS, 0, 0, body) + _frame(_Kind.WINDOW_UPDATE, 0, 0, grow)
-        )
+        self._h2.initiate_connection()
+        self._h2.increment_flow_control_window(WINDOW - self._h2.inbound_flow_control_window)
+        self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End every stream."""
@@ -126,11 +117,14 @@ class Http2Connection(asyncio.Protocol):
         """Begin a stream. Http2Error if the connection is gone."""
         if self._transport is None or self._transport.is_closing():
             raise Http2Error("the connection is closed")
-        stream = Http2Stream(self, self._next, self._initial_window)
-        self._next += 2
-        self._streams[stream.number] = stream
-        block = self._encoder.encode(headers)
-        self._transport.write(_frame(_Kind.HEADERS, _END_HEADERS, stream.number, block))
+        try:
+            number = self._h2.get_next_available_stream_id()
+            self._h2.send_headers(number, headers)
+        except H2Error as error:
+            raise Http2Error(f"no call can begin: {error}") from None
+        stream = Http2Stream(self, number)
+        self._streams[number] = stream
+        self._flush()
         return stream
 
     def pump(self, stream: Http2Stream) -> None:
@@ -138,47 +132,42 @@ class Http2Connection(asyncio.Protocol):
         if self._transport is None or stream.number not in self._streams:
             stream.unsent.clear()
             return
-        frames = []
         while stream.unsent or stream.closing:
-            size = min(len(stream.unsent), stream.window, self._window, self._frame_size)
+            window = self._h2.local_flow_control_window(stream.number)
+            size = min(len(stream.unsent), window, self._h2.max_outbound_frame_size)
             if size <= 0 and stream.unsent:
                 break
             piece = bytes(stream.unsent[:size])
             del stream.unsent[:size]
-            stream.window -= size
-            self._window -= size
             last = stream.closing and not stream.unsent
-            frames.append(_frame(_Kind.DATA, _END_STREAM if last else 0, stream.number, piece))
+            self._h2.send_data(stream.number, piece, end_stream=last)
             if last:
                 stream.closing = False
-        if frames:
-            self._transport.write(b"".join(frames))
+        self._flush()
 
     def cancel(self, stream: Http2Stream) -> None:
         """Reset a stream that has not ended."""
         if self._streams.pop(stream.number, None) is not None and self._transport is not None:
-            body = _NUMBER.pack(_CANCEL)
-            self._transport.write(_frame(_Kind.RST_STREAM, 0, stream.number, body))
+            self._h2.reset_stream(stream.number, ErrorCodes.CANCEL)
+            self._flush()
+
+    def _flush(self) -> None:
+        data = self._h2.data_to_send()
+        if data and self._transport is not None:
+            self._transport.write(data)
 
     # receiving
 
     def data_received(self, data: bytes) -> None:
-        """Handle all whole frames, then tell the streams that have news."""
-        buffer = self._rest + data if self._rest else data
-        at, end = 0, len(buffer)
+        """Handle all that has come, then tell the streams that have news."""
         try:
-            while end - at >= _HEAD.size:
-                high, low, kind, flags, number = _HEAD.unpack_from(buffer, at)
-                until = at + _HEAD.size + (high << 8 | low)
-                if until > end:
-                    break
-                payload = buffer[at + _HEAD.size : until]
-                self._handle(kind, flags, number & 0x7FFFFFFF, payload)
-                at = until
-        except (struct.error, IndexError, hpack.HPACKError) as error:
+            for event in self._h2.receive_data(data):
+                self._handle(event)
+        except H2Error as error:
             self._fail(list(self._streams.values()), f"not HTTP/2: {error}")
+            self._flush()
             self.close()
-        self._rest = buffer[at:]
+        self._flush()
         self._tell()
 
     def _tell(self) -> None:
@@ -187,109 +176,45 @@ class Http2Connection(asyncio.Protocol):
             for stream in news.values():
                 stream.on_news()
 
-    def _handle(self, kind: int, flags: int, number: int, payload: bytes) -> None:
-        if kind == _Kind.DATA:
-            self._on_data(flags, number, payload)
-        elif kind in (_Kind.HEADERS, _Kind.CONTINUATION):
-            self._on_headers(kind, flags, number, payload)
-        elif kind == _Kind.WINDOW_UPDATE:
-            self._on_window(number, _NUMBER.unpack(payload)[0])
-        elif kind == _Kind.SETTINGS and not flags & _ACK:
-            self._on_settings(payload)
-        elif kind == _Kind.PING and not flags & _ACK:
-            self._write(_frame(_Kind.PING, _ACK, 0, payload))
-        elif kind == _Kind.RST_STREAM:
-            if number in self._streams:
-                code = _NUMBER.unpack(payload)[0]
-                self._fail([self._streams[number]], f"the server reset the stream (code {code})")
-        elif kind == _Kind.GOAWAY:
-            last = _NUMBER.unpack_from(payload)[0] & 0x7FFFFFFF
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, DataReceived):
+            self._on_data(event)
+        elif isinstance(event, ResponseReceived | TrailersReceived):
+            if (stream := self._streams.get(event.stream_id)) is not None:
+                stream.headers.update((str(name), str(value)) for name, value in event.headers)
+                self._news[stream.number] = stream
+        elif isinstance(event, StreamEnded):
+            if (stream := self._streams.get(event.stream_id)) is not None:
+                self._end(stream)
+        elif isinstance(event, StreamReset):
+            if (stream := self._streams.get(event.stream_id)) is not None:
+                self._fail([stream], f"the server reset the stream (code {event.error_code})")
+        elif isinstance(event, WindowUpdated | RemoteSettingsChanged):
+            self._pump_all()
+        elif isinstance(event, ConnectionTerminated):
+            last = event.last_stream_id or 0
             unseen = [stream for stream in self._streams.values() if stream.number > last]
             self._fail(unseen, "the server is going away")
 
-    def _on_data(self, flags: int, number: int, payload: bytes) -> None:
-        size = len(payload)
-        if flags & _PADDED:
-            payload = payload[1 : size - payload[0]]
-        self._taken += size
-        updates = b""
-        if self._taken > WINDOW // 2:
-            updates = _frame(_Kind.WINDOW_UPDATE, 0, 0, _NUMBER.pack(self._taken))
-            self._taken = 0
-        stream = self._streams.get(number)
+    def _on_data(self, event: DataReceived) -> None:
+        self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        stream = self._streams.get(event.stream_id)
         if stream is not None:
-            stream.received += payload
-            stream.taken += size
-            if stream.taken > WINDOW // 2:
-                updates += _frame(_Kind.WINDOW_UPDATE, 0, number, _NUMBER.pack(stream.taken))
-                stream.taken = 0
-            self._note(stream, ended=bool(flags & _END_STREAM))
-        if updates:
-            self._write(updates)
+            stream.received += event.data
+            self._news[stream.number] = stream
 
-    def _on_headers(self, kind: int, flags: int, number: int, payload: bytes) -> None:
-        """Collect a header block, which may come in several frames, and decode it."""
-        if kind == _Kind.HEADERS:
-            padding = payload[0] if flags & _PADDED else 0
-            skip = (1 if flags & _PADDED else 0) + (5 if flags & _PRIORITY else 0)
-            self._block = (number, flags, payload[skip : len(payload) - padding])
-        elif self._block is not None:
-            self._block = (number, self._block[1], self._block[2] + payload)
-        if not flags & _END_HEADERS or self._block is None:
-            return
-        (number, first, block), self._block = self._block, None
-        fields = self._decoder.decode(block)
-        stream = self._streams.get(number)
-        if stream is not None:
-            stream.headers.update((str(name), str(value)) for name, value in fields)
-            self._note(stream, ended=bool(first & _END_STREAM))
-
-    def _note(self, stream: Http2Stream, *, ended: bool) -> None:
+    def _end(self, stream: Http2Stream) -> None:
+        stream.ended = True
         self._news[stream.number] = stream
-        if ended:
-            stream.ended = True
-            self._streams.pop(stream.number, None)
+        self._streams.pop(stream.number, None)
 
     def _fail(self, streams: Sequence[Http2Stream], reason: str) -> None:
         for stream in streams:
             stream.error = Http2Error(reason)
-            self._note(stream, ended=True)
-
-    def _on_settings(self, payload: bytes) -> None:
-        for identifier, value in _SETTING.iter_unpack(payload):
-            if identifier == _Setting.INITIAL_WINDOW_SIZE:
-                for stream in self._streams.values():
-                    stream.window += value - self._initial_window
-                self._initial_window = value
-            elif identifier == _Setting.MAX_FRAME_SIZE:
-                self._frame_size = value
-            elif identifier == _Setting.HEADER_TABLE_SIZE:
-                self._encoder.header_table_size = min(value, 4096)
-        self._write(_frame(_Kind.SETTINGS, _ACK, 0, b""))
-        self._pump_all()
-
-    def _on_window(self, number: int, grown: int) -> None:
-        if number:
-            stream = self._streams.get(number)
-            if stream is not None:
-                stream.window += grown
-                self.pump(stream)
-                self._news[number] = stream
-            return
-        self._window += grown
-        self._pump_all()
+            self._end(stream)
 
     def _pump_all(self) -> None:
         for stream in list(self._streams.values()):
             if stream.unsent:
                 self.pump(stream)
                 self._news[stream.number] = stream
-
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
-
-
-def _frame(kind: int, flags: int, number: int, payload: bytes) -> bytes:
-    size = len(payload)
-    return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, number) + payload
