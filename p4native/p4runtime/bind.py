@@ -322,14 +322,13 @@ def header_fields(
     The JSON does not say which of its headers that is; one with the same fields has their widths.
     """
     fields = info.packet_in if name == "packet_in" else info.packet_out
-    found = [own.width for own in fields]
+    names = [own.name for own in fields]
     translated = info.translations.is_translated
-    for header in program.header_types:
-        widths = [own.width for own in header.fields]
-        if [own.name for own in header.fields] == [own.name for own in fields] and all(
-            translated(own.type_name) or own.width == width
-            for own, width in zip(fields, widths, strict=True)
-        ):
-            found = widths
-            break
-    return _place(info.translations, f"header {name}:", zip(fields, found, strict=True))[0]
+    known = [h for h in program.header_types if [own.name for own in h.fields] == names]
+    for header in known:
+        pairs = [(own, other.width) for own, other in zip(fields, header.fields, strict=True)]
+        if all(own.width == width or translated(own.type_name) for own, width in pairs):
+            return _place(info.translations, f"header {name}:", pairs)[0]
+    if known and fields:
+        raise _mismatch("header", name, f"its fields are not as wide as those of {known[0].name}")
+    return _place(info.translations, f"header {name}:", [(own, own.width) for own in fields])[0]

@@ -229,6 +229,8 @@ class P4InfoIndex:
         for table_id in profile.table_ids:
             if table_id not in self.tables:
                 raise invalid_argument(f"{where}: table id 0x{table_id:08x} is not defined")
+        if profile.size < 0 or profile.max_group_size < 0:
+            raise invalid_argument(f"{where}: its size or max_group_size is negative")
         return Profile(
             id=profile.preamble.id,
             name=profile.preamble.name,

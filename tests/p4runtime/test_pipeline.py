@@ -104,6 +104,14 @@ def break_key(info: p4i.P4Info) -> None:
     del table.match_fields[0]
 
 
+def break_header_width(info: p4i.P4Info) -> None:
+    info.controller_packet_metadata[0].metadata[0].bitwidth = 32
+
+
+def break_size(info: p4i.P4Info) -> None:
+    info.action_profiles[0].max_group_size = -1
+
+
 def break_width(info: p4i.P4Info) -> None:
     table = next(t for t in info.tables if t.match_fields)
     table.match_fields[0].bitwidth = 1
@@ -116,17 +124,26 @@ def break_kind(info: p4i.P4Info) -> None:
 
 @pytest.mark.bmv2_gap("P4Info and JSON are not compared")
 @pytest.mark.parametrize(
-    "damage",
-    [break_table_action, break_names, break_ids, break_key, break_width, break_kind],
+    ("damage", "named"),
+    [
+        (break_table_action, "table"),
+        (break_names, "table"),
+        (break_ids, "table"),
+        (break_key, "table"),
+        (break_width, "table"),
+        (break_kind, "table"),
+        (break_size, "action profile"),
+        (break_header_width, "header packet_in"),
+    ],
 )
-def test_bad_p4info_is_refused_and_names_the_table(lab: Lab, damage: object) -> None:
+def test_bad_p4info_is_refused_and_names_the_object(lab: Lab, damage: object, named: str) -> None:
     info = p4i.P4Info()
     info.CopyFrom(lab.program.info)
     damage(info)  # type: ignore[operator]
     config = lab.program.config()
     config.p4info.CopyFrom(info)
     assert refused(lab.client, config, "VERIFY_AND_COMMIT") == "INVALID_ARGUMENT"
-    assert "table" in refused.text  # type: ignore[attr-defined]
+    assert named in refused.text  # type: ignore[attr-defined]
     assert lab.client.get_pipeline().config.p4info == lab.program.info
 
 
