@@ -285,3 +285,15 @@ def test_packets_keep_an_entry_alive(lab: Lab) -> None:
     elapsed = found.table_entry.time_since_last_hit.elapsed_ns / 1e9
     assert elapsed < time.monotonic() - last + 0.1
     lab.stream.next("idle_timeout_notification")
+
+
+@pytest.mark.slow
+def test_timeouts_beyond_the_clock_do_not_wrap(lab: Lab) -> None:
+    """The engine counts 32 bits of milliseconds: one of 2^32 + 1 ms must not end after 1 ms."""
+    action = lab.build.action("mark", value=1)
+    for src, timeout in enumerate(((2**32 + 1) * 1_000_000, 2**63 - 1)):
+        entry = lab.build.entry("idle_table", {"src": src}, action, idle_timeout_ns=timeout)
+        lab.client.insert(entry)
+        assert entry in lab.client.read(lab.build.entry("idle_table"))
+    with pytest.raises(queue.Empty):
+        lab.stream.next("idle_timeout_notification", timeout=0.4)

@@ -67,7 +67,7 @@ static bool is_idle(struct p4n_entry *e, uint32_t now_ms)
 	uint32_t hit = atomic_load_explicit(&e->last_hit, memory_order_relaxed);
 	uint32_t since = (int32_t)(hit - e->noticed) > 0 ? hit : e->noticed;
 
-	return e->idle_ms && now_ms - since >= e->idle_ms;
+	return e->idle_ms && p4n_age_ms(now_ms, since) >= e->idle_ms;
 }
 
 /* Looks at up to `budget` entries of tables with idle timeouts, going on where it stopped. Fills at

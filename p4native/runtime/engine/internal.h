@@ -188,6 +188,15 @@ struct p4n_table_writer {
 struct p4n_table *p4n_table_create(struct p4n_instance *inst, uint32_t index);
 void p4n_table_destroy(struct p4n_table *t);
 struct p4n_entry *p4n_entry_create(struct p4n_table *t);
+/* The longest idle time that the clock can tell from one of a minute ago. */
+#define P4N_MAX_IDLE_MS (UINT32_MAX - 120000u)
+/* Milliseconds from `then` to `now`; 0 when a packet thread's clock is ahead of the caller's. */
+static inline uint32_t p4n_age_ms(uint32_t now, uint32_t then)
+{
+	uint32_t age = now - then;
+
+	return age > UINT32_MAX - 60000 ? 0 : age;
+}
 /* By handle, P4N_NONE for the default entry; NULL if there is none. */
 struct p4n_entry *p4n_table_entry(struct p4n_table *t, uint32_t handle);
 /* Frees an entry nobody can see any more, with all it owns. */

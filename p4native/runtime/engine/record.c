@@ -81,6 +81,14 @@ static bool action_fits(const struct p4n_table *t, const struct header *h)
 	return false;
 }
 
+/* The clock of idle times wraps after 49 days: longer ones end a little earlier. */
+static uint32_t idle_ms(uint64_t ns)
+{
+	uint64_t ms = (ns + 999999) / 1000000;
+
+	return ms > P4N_MAX_IDLE_MS ? P4N_MAX_IDLE_MS : (uint32_t)ms;
+}
+
 /* Action, note, idle time, counter and meter from the part of the record behind key and mask. */
 static enum p4n_status fill(struct p4n_table *t, struct p4n_entry *e, const struct header *h,
 			    const uint8_t *at)
@@ -101,7 +109,7 @@ static enum p4n_status fill(struct p4n_table *t, struct p4n_entry *e, const stru
 		e->note->idle_ns = h->idle_ns;
 		e->note->bytes = h->note_bytes;
 		memcpy(e->note->data, at, h->note_bytes);
-		e->idle_ms = (uint32_t)((h->idle_ns + 999999) / 1000000);
+		e->idle_ms = idle_ms(h->idle_ns);
 	}
 	at += p4n_pad8(h->note_bytes);
 	if (h->flags & F_COUNTER) {
@@ -470,7 +478,7 @@ static uint8_t *pack(struct p4n_table *t, struct p4n_entry *e, uint8_t *at, uint
 		.data_bytes = (uint16_t)data_bytes(t, e),
 		.note_bytes = (uint16_t)(e->note ? e->note->bytes : 0),
 		.handle = e->handle,
-		.age_ns = (uint64_t)(now_ms - atomic_load(&e->last_hit)) * 1000000,
+		.age_ns = (uint64_t)p4n_age_ms(now_ms, atomic_load(&e->last_hit)) * 1000000,
 	};
 	uint64_t counts[2] = {atomic_load(&e->packets), atomic_load(&e->bytes)};
 
