@@ -102,10 +102,11 @@ def _sections(
     """The page's parts in their order."""
     yield "<h1>SR-IOV, Open vSwitch and the hybrid NIC, side by side</h1>"
     yield f"<p>{_machine(results)}</p>"
-    for paragraph in paragraphs(*compare(BENCHES, planes, effort, results)):
+    features = feature_table(state)
+    for paragraph in paragraphs(*compare(BENCHES, planes, effort, results), features):
         yield f"<p>{html.escape(paragraph)}</p>"
     yield "<h2>What each plane accepts</h2>"
-    yield _features(feature_table(state))
+    yield _features(features)
     for bench in BENCHES.values():
         yield f"<h2 id={bench.name}>{html.escape(bench.title)}</h2>"
         yield _figures(bench, planes, effort, results)

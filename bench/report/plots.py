@@ -16,11 +16,13 @@ from matplotlib.figure import Figure as Canvas
 from bench.measure import Bench, Case, Figure
 from bench.results import Results
 from bench.stats import cdf, summarise
+from bench.tables import number as number_text
 
 HATCHES = ("", "///", "...", "xxx", "++")
 GREYS = ("#222222", "#dddddd", "#999999", "#ffffff", "#bbbbbb")
 LINES = ("-", "--", ":", "-.", (0, (1, 1)))
 SIZE = (8.0, 3.6)
+_LINEAR = 30  # times that a bar may be higher than another
 
 
 def bars(
@@ -43,7 +45,7 @@ def bars(
                 continue
             summary = summarise(found[condition, plane])
             error = [[summary.median - summary.low], [summary.high - summary.median]]
-            axes.bar(
+            drawn = axes.bar(
                 place + (number - (len(planes) - 1) / 2) * width,
                 summary.median,
                 width,
@@ -54,9 +56,18 @@ def bars(
                 edgecolor="black",
                 label=plane if condition == used[0] else None,
             )
+            axes.bar_label(drawn, [number_text(summary.median)], fontsize=6, padding=1)
+    _scale(axes, [summarise(values).median for values in found.values() if values])
     axes.set_xticks(range(len(used)), [c.replace(", ", "\n") for c in used])
     _finish(axes, "", f"{figure.name} [{figure.unit}]", bench.title)
     return canvas
+
+
+def _scale(axes: Any, medians: list[float]) -> None:
+    """A logarithmic axis where the small bars could not be seen beside the large ones."""
+    if min(medians) > 0 and max(medians) > _LINEAR * min(medians):
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=min(medians) / 3)
 
 
 def latency_cdfs(bench: Bench, condition: str, planes: Sequence[str], results: Results) -> Canvas:
@@ -138,7 +149,7 @@ def _finish(axes: Any, x: str, y: str, title: str) -> None:
     axes.grid(axis="both", linewidth=0.3)
     axes.set_axisbelow(True)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8, ncols=3)
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
 
 
 def png(canvas: Canvas) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from bench.measure import QUICK, Case, Round
 from bench.report.features import FEATURES, feature_table
 from bench.report.page import write_report
-from bench.report.words import compare, paragraphs
+from bench.report.words import Difference, compare, paragraphs
 from bench.results import Results
 from bench.suites import BENCHES
 from topologies.loader import load
@@ -74,11 +74,22 @@ def test_each_plane_was_asked_for_each_feature():
 
 def test_words_tell_wins_and_losses(results: Results):
     wins, losses = compare(BENCHES, PLANES, QUICK, results)
-    assert "throughput, TCP 1, one server, gbps against ovs: 2.0 times" in wins
-    assert "throughput, TCP 1, one server, gbps against sriov: 1.2 times" in losses
-    better, worse = paragraphs(wins, losses)
-    assert "against ovs" in better
-    assert "against sriov" in worse
+    assert Difference("ovs", "throughput", "gbps", 2.0) in wins
+    worse_than_sriov = [d for d in losses if d.plane == "sriov" and d.bench == "throughput"]
+    assert worse_than_sriov
+    assert all(d.factor == pytest.approx(1 / 1.2) for d in worse_than_sriov)
+    better, worse = paragraphs(wins, losses, feature_table(load("two_servers").state()))
+    assert "Better than ovs: " in better
+    assert "throughput gbps 2.0 times" in better
+    assert f"accepts {len(FEATURES)} of the {len(FEATURES)} features" in better
+    assert "Worse than sriov: " in worse
+    assert max(map(len, (better, worse))) < 1500, "plain means short"
+
+
+def test_one_figure_is_told_once_for_all_conditions():
+    both = [Difference("ovs", "latency", "p99", factor) for factor in (2.0, 3.0)]
+    better, _ = paragraphs(both, [], feature_table(load("two_servers").state()))
+    assert "latency p99 2.0 to 3.0 times." in better
 
 
 def test_chromium_shows_the_charts(page: Path, tmp_path: Path):
