@@ -80,9 +80,8 @@ class Arbiter:
 
     def arbitrate(self, client: Client, update: p4r.MasterArbitrationUpdate) -> None:
         """Seat or reseat `client` and notify; the error raised must terminate its stream."""
-        role = self._role_for(client, update)
-        scope = parse_scope(role.name, update.role.config if update.HasField("role") else None)
         election_id = _election_id(update)
+        role, scope = self._role_for(client, update)
         with role.turn:
             with self._state:
                 seat = self._seat(role, client, election_id)
@@ -154,7 +153,10 @@ class Arbiter:
             raise not_found(f"device {self.device_id} has no role {role_name!r}")
         return role.scope
 
-    def _role_for(self, client: Client, update: p4r.MasterArbitrationUpdate) -> _Role:
+    def _role_for(
+        self, client: Client, update: p4r.MasterArbitrationUpdate
+    ) -> tuple[_Role, RoleScope]:
+        """Return the role that an update names, made if it is new, and the scope it asks for."""
         if update.device_id != self.device_id:
             raise failed_precondition(
                 f"stream belongs to device {self.device_id}, update names {update.device_id}; "
@@ -168,15 +170,16 @@ class Arbiter:
                     f"stream belongs to role {role.name!r}, update names {name!r}; "
                     "open another stream"
                 )
+            scope = parse_scope(name, update.role.config if update.HasField("role") else None)
             role = self._roles.get(name)
             if role is not None:
-                return role
+                return role, scope
             if len(self._roles) >= MAX_ROLES:
                 raise resource_exhausted(f"device {self.device_id} has {MAX_ROLES} roles already")
             role = self._roles[name] = _Role(name, p4r.Role(name=update.role.name))
             if not update.role.name:
                 role.message = p4r.Role(id=update.role.id)
-            return role
+            return role, scope
 
     def _seat(self, role: _Role, client: Client, election_id: int | None) -> _Seat:
         """Record the client and its id; refuse a duplicate id and a stream too many."""

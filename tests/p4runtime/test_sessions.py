@@ -9,6 +9,8 @@ import pytest
 from finsy.proto import p4r, stratum
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from p4native.p4runtime.arbitration import MAX_ROLES
+
 from .builder import MODIFY
 from .client import Client, code_of, uint128
 from .conftest import Lab, fresh_election
@@ -245,8 +247,12 @@ def test_role_config_limits_what_is_written_and_read(lab: Lab) -> None:
 def test_role_config_of_another_scheme_is_invalid(lab: Lab) -> None:
     config = AnyMessage(type_url="type.googleapis.com/elsewhere.Scheme", value=b"x")
     other = lab.another()
-    status = stream_error(other, 5, role=p4r.Role(name="odd", config=config))
-    assert status == "INVALID_ARGUMENT"
+    for number in range(MAX_ROLES):  # what was refused takes no place
+        role = p4r.Role(name=f"odd {number}", config=config)
+        assert stream_error(other, 5, role=role) == "INVALID_ARGUMENT"
+    stream = other.open()
+    stream.arbitrate(5, role=p4r.Role(name="even"))
+    assert stream.next("arbitration").status.code == 0
 
 
 def test_lost_client_leaves_cleanly(switch: Switch, entities: Program) -> None:
