@@ -52,6 +52,26 @@ CASES = {
         "size=1<<31",
         "a table's size must be below 2147483648",
     ),
+    "direct counter of two tables": (
+        {
+            "locals": "direct_counter(CounterType.bytes) c;"
+            " table t { key = { hdr.h.a : exact; } actions = { NoAction; } counters = c; }"
+            " table\nu { key = { hdr.h.b : exact; } actions = { NoAction; } counters = c; }",
+            "apply": "t.apply(); u.apply();",
+        },
+        "u { key",
+        "'I.c' is already the direct_counter of table 'I.t'",
+    ),
+    "direct meter of no table": (
+        {
+            "locals": "direct_meter<bit<8>>(MeterType.bytes)\nm;"
+            " action a() { m.read(meta.x); }"
+            " table t { key = { hdr.h.a : exact; } actions = { a; } }",
+            "apply": "t.apply();",
+        },
+        "m;",
+        "no table has it as its 'meters' property",
+    ),
     "computed checksum": (
         {"compute": "\nupdate_checksum(true, { hdr.h.a + 1 }, hdr.h.c, HashAlgorithm.csum16);"},
         "update_checksum(",

@@ -252,6 +252,7 @@ def _finish(work: Work, source: ir.Program, blocks: dict[str, BlockInstance]) ->
         for table in work.tables.all():
             if table.meter is instance:
                 table.meter_target = target
+    _check_direct(work)
     for name, control in work.program.controls.items():
         work.block = name
         control.actions.extend(work.tables.global_actions(name))
@@ -259,6 +260,30 @@ def _finish(work: Work, source: ir.Program, blocks: dict[str, BlockInstance]) ->
         control.actions.extend(a for a in work.tables.built(name) if a not in control.actions)
         work.program.names.update(x.name for x in (*control.actions, *control.order))
     _check_names(work)
+
+
+def _check_direct(work: Work) -> None:
+    """A direct counter or meter is part of one table's entries."""
+    owners: dict[core.Instance, core.Table] = {}
+    for table in work.tables.all():
+        for direct in (table.counter, table.meter):
+            if direct is None:
+                continue
+            owner = owners.setdefault(direct, table)
+            if owner is not table:
+                work.reporter.error(
+                    "duplicate",
+                    f"'{direct.name}' is already the {direct.kind} of table '{owner.name}'",
+                    table.loc,
+                    (direct.loc, "declared here"),
+                )
+    for meter in work.externs.meter_targets:
+        if meter not in owners:
+            work.reporter.error(
+                "invalid",
+                f"'{meter.name}' is read but no table has it as its 'meters' property",
+                meter.loc,
+            )
 
 
 def _check_names(work: Work) -> None:
