@@ -24,18 +24,24 @@
 #include "stages/verdict.p4"
 #include "stages/leave.p4"
 
-// Policy for what no connection covers: the sender's side of it, before the way is known.
+// Policy for what no connection covers: the sender's side of it, before the way is known. A settled
+// packet has its verdict and meets the rules only where one of them mirrors.
 control PolicyOutStage(inout headers_t hdr, inout metadata_t meta) {
     GuardStage() guard;
     SecurityOutStage() security_out;
     BalanceStage() balance;
 
     apply {
-        guard.apply(hdr, meta);
-        if (meta.drop == DROP_NONE) {
+        if (meta.settled == 0) {
+            guard.apply(hdr, meta);
+        }
+        if (meta.drop == DROP_NONE && (meta.settled == 0 || meta.rules_mirror == 1)) {
             security_out.apply(hdr, meta);
         }
-        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
+        if (meta.settled == 1) {
+            meta.drop = DROP_NONE;
+            meta.punt = PUNT_NONE;
+        } else if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
             balance.apply(hdr, meta);
         }
     }
@@ -98,10 +104,9 @@ control NicIngress(inout headers_t hdr, inout metadata_t meta, inout standard_me
                 inside.apply(hdr, meta);
                 if (meta.approved == 0) {
                     connection.apply(hdr, meta);
-                    if (meta.known_connection == 0) {
-                        policy_out.apply(hdr, meta);
-                    }
                 }
+                meta.settled = meta.approved | meta.known_connection;
+                policy_out.apply(hdr, meta);
             }
             if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE) {
                 neighbor.apply(hdr, meta);
@@ -109,10 +114,13 @@ control NicIngress(inout headers_t hdr, inout metadata_t meta, inout standard_me
                     way.apply(hdr, meta);
                 }
             }
-            if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE
-                && meta.known_connection == 0 && meta.approved == 0 && meta.answered == 0) {
+            if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE && meta.answered == 0
+                && (meta.settled == 0 || meta.in_rules_mirror == 1)) {
                 security_in.apply(hdr, meta);
-                if (meta.l4_known == 1 && meta.tracked == 1 && meta.group == 0
+                if (meta.settled == 1) {
+                    meta.drop = DROP_NONE;
+                    meta.punt = PUNT_NONE;
+                } else if (meta.l4_known == 1 && meta.tracked == 1 && meta.group == 0
                     && meta.drop == DROP_NONE && meta.punt == PUNT_NONE
                     && (meta.stateful == 1 || meta.in_stateful == 1)) {
                     meta.punt = PUNT_NEW_CONNECTION;

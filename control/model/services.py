@@ -56,15 +56,6 @@ class SecurityGroup(Strict):
     stateful: bool = True
     rules: list[GroupRule] = []
 
-    @model_validator(mode="after")
-    def _mirrors_see_everything(self) -> SecurityGroup:
-        if self.stateful and any(rule.mirror for rule in self.rules):
-            text = (
-                f"group {self.name} has a mirroring rule; give it stateful: false, since packets "
-            )
-            raise ValueError(f"{text}of known connections meet no rules, or mirror the VM")
-        return self
-
 
 class Member(Strict):
     """One server of a balanced service; ``drain`` keeps its connections and takes no new ones."""

@@ -40,7 +40,7 @@ def compile_nic(
         *routing_entries(view),
         *guard_entries(view),
         *mirror_entries(view),
-        *port_entries(view, policies.of_vm),
+        *port_entries(view, policies.of_vm, policies.mirroring),
     )
     return NicProgram(
         entries,

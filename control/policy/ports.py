@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from control.model.types import mac_number
 from control.policy.entries import Entry, Params
@@ -15,16 +15,21 @@ MODES = {"veb": 0, "vepa": 1, "private": 2}
 UPLINK_BUCKETS = 8
 
 
-def port_entries(view: View, policies: Mapping[str, int]) -> Iterator[Entry]:
-    """Entries for uplinks, PF and VFs; ``policies`` maps VM names to policy numbers."""
+def port_entries(
+    view: View, policies: Mapping[str, int], mirroring: Collection[int] = ()
+) -> Iterator[Entry]:
+    """Entries for uplinks, PF and VFs.
+
+    ``policies`` maps VM names to policy numbers; ``mirroring`` are those with rules that mirror.
+    """
     yield from _uplinks(view)
     server = f"PF of {view.server.name}" if view.server else "PF"
     yield Entry("port_table", (("port", PORT_PF),), "admit_pf", _untagged(view), note=server)
     for guest in view.local:
         policy = policies.get(guest.vm.name, 0)
         yield _replica(view, guest)
-        yield _admission(view, guest, policy)
-        yield _destination(view, guest, policy)
+        yield _admission(view, guest, policy, int(policy in mirroring))
+        yield _destination(view, guest, policy, int(policy in mirroring))
 
 
 def _uplinks(view: View) -> Iterator[Entry]:
@@ -50,7 +55,7 @@ def _untagged(view: View) -> Params:
     )
 
 
-def _admission(view: View, guest: Guest, policy: int) -> Entry:
+def _admission(view: View, guest: Guest, policy: int, rules_mirror: int) -> Entry:
     """The VF as the operator set it. A trusted guest may change its MAC, so it is not checked."""
     vm = guest.vm
     return Entry(
@@ -70,6 +75,7 @@ def _admission(view: View, guest: Guest, policy: int) -> Entry:
             ("mode", _mode(view, guest)),
             ("priority", vm.qos),
             ("mirror", mirror_of(view, guest, "out")),
+            ("rules_mirror", rules_mirror),
         ),
         meter=vf_rate(view, vm),
         note=f"VF {guest.placement.vf} of {vm.name}",
@@ -82,7 +88,7 @@ def _mode(view: View, guest: Guest) -> int:
     return MODES["veb" if is_vepa and guest.network.overlay else view.nic.mode]
 
 
-def _destination(view: View, guest: Guest, policy: int) -> Entry:
+def _destination(view: View, guest: Guest, policy: int, rules_mirror: int) -> Entry:
     """What happens to frames for the VF, by the VM's role here."""
     match = (("port", guest.port),)
     note = f"VF {guest.placement.vf} of {guest.vm.name}: {guest.role}"
@@ -93,7 +99,8 @@ def _destination(view: View, guest: Guest, policy: int) -> Entry:
     rules = (("policy", policy), ("stateful", int(guest.stateful)))
     if guest.role in ("prepared", "parked"):  # held as soon as anything leads there
         return Entry("destination_table", match, "hold_for_migration", rules, note=note)
-    params = (*rules, ("mirror", mirror_of(view, guest, "in")))
+    mirrors = (("mirror", mirror_of(view, guest, "in")), ("rules_mirror", rules_mirror))
+    params = (*rules, *mirrors)
     return Entry("destination_table", match, "deliver", params, note=note)
 
 

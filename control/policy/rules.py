@@ -76,6 +76,11 @@ class Policies:
     sets: dict[int, RuleSet]
     tags: dict[str, int]
 
+    @property
+    def mirroring(self) -> set[int]:
+        """Numbers of the rule sets with a rule that mirrors."""
+        return {n for n, rules in self.sets.items() if any(r.mirror for r in rules.rules)}
+
 
 def assign_policies(view: View, tags: Mapping[str, int] | None = None) -> Policies:
     """Give every distinct rule set a number, keeping the numbers of ``tags`` (digest to number).

@@ -14,7 +14,7 @@ from control.policy.entries import Entry, NicProgram
 from control.policy.room import lacking
 
 _ROWS = ("port_table", "destination_table")  # the entries that name a VF's policy
-_POLICY = ("policy", "stateful")  # what of such an entry belongs to the policy
+_POLICY = ("policy", "stateful", "rules_mirror")  # what of such an entry belongs to the policy
 
 Rules = Mapping[int, tuple[Entry, ...]]
 

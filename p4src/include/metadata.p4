@@ -38,6 +38,7 @@ struct metadata_t {
     mode_t mode;                // how VFs see each other
     bit<2> color;               // of the VF's rate meter
     policy_t policy;            // rules of the sending VM
+    bit<1> rules_mirror;        // one of them mirrors what it allows
 
     // What it is.
     bit<1> l4_known;            // ports below are those of a connection
@@ -56,6 +57,7 @@ struct metadata_t {
     bit<16> group;              // multicast group; 0 = one destination
     tunnel_t tunnel;
     bit<1> known_connection;    // hit: rules and translations are cached
+    bit<1> settled;             // by a connection or by the host: rules decide nothing
     bit<1> answered;            // turned into an answer to the sender
     bit<1> routed;              // addressed to the router
     bit<1> translate;           // leaves for outside: needs an outside address
@@ -66,6 +68,7 @@ struct metadata_t {
     bit<1> nd_answer;
     bit<1> in_stateful;         // the receiver's rules are stateful
     policy_t in_policy;         // rules of the receiving VM
+    bit<1> in_rules_mirror;
     bit<16> in_mirror;          // clone session for what the receiver gets
     bit<3> flow_bucket;         // which uplink of a bond
     bit<16> entropy;            // of the flow, for the underlay's own balancing

@@ -15,8 +15,10 @@ control DeliverStage(inout metadata_t meta) {
     direct_counter(CounterType.packets_and_bytes) destination_counter;
 
     @id(0x010000a0)
-    action deliver(@id(1) policy_t policy, @id(2) bit<1> stateful, @id(3) bit<16> mirror) {
+    action deliver(@id(1) policy_t policy, @id(2) bit<1> stateful, @id(3) bit<16> mirror,
+                   @id(4) bit<1> rules_mirror) {
         meta.in_policy = policy;
+        meta.in_rules_mirror = rules_mirror;
         meta.in_stateful = stateful;
         meta.in_mirror = mirror;
         destination_counter.count();

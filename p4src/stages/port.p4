@@ -21,7 +21,8 @@ control PortStage(inout headers_t hdr, inout metadata_t meta) {
     action admit_vf(@id(1) mac_t mac, @id(2) network_t network, @id(3) tenant_t tenant,
                     @id(4) policy_t policy, @id(5) bit<1> stateful, @id(6) bit<1> tracked,
                     @id(7) bit<1> spoof_check, @id(8) bit<1> source_guard, @id(9) bit<1> trusted,
-                    @id(10) mode_t mode, @id(11) bit<3> priority, @id(12) bit<16> mirror) {
+                    @id(10) mode_t mode, @id(11) bit<3> priority, @id(12) bit<16> mirror,
+                    @id(13) bit<1> rules_mirror) {
         meta.in_role = ROLE_VF;
         meta.mac_mismatch = hdr.ethernet.src == mac ? 1w0 : 1w1;
         meta.network = network;
@@ -35,6 +36,7 @@ control PortStage(inout headers_t hdr, inout metadata_t meta) {
         meta.mode = mode;
         meta.priority = priority;
         meta.mirror = mirror;
+        meta.rules_mirror = rules_mirror;
         rate_meter.read(meta.color);
     }
 

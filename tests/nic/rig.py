@@ -128,12 +128,18 @@ class Rig:
 
     def next_frame(self) -> tuple[int, bytes]:
         """The next frame that leaves, after something the host sent; TimeoutError if none does."""
+        (frame,) = self.next_frames(1)
+        return frame
+
+    def next_frames(self, count: int) -> list[tuple[int, bytes]]:
+        """The next frames that leave, by port, after something the host sent."""
         deadline = time.monotonic() + DEADLINE_S
+        frames: list[tuple[int, bytes]] = []
         while time.monotonic() < deadline:
-            frames = [frame for frame in self.switch.poll() if frame != (PF, PROBE)]
-            if frames:
-                assert len(frames) == 1
-                return frames[0]
+            frames += [frame for frame in self.switch.poll() if frame != (PF, PROBE)]
+            if len(frames) >= count:
+                assert len(frames) == count
+                return sorted(frames, key=lambda frame: frame[0])
         raise TimeoutError("no frame left the NIC")
 
     def passes(self, port: int, packet: Packet | bytes, out: int) -> None:

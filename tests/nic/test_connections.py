@@ -53,6 +53,32 @@ def test_replies_pass_although_no_rule_allows_them(nic: Any) -> None:
     one.rig.drops(UPLINK, udp(4, 2, sport=54, dport=3333), DropReason.POLICY_IN, vf(1))
 
 
+@pytest.mark.parametrize(("direction", "member"), [("in", 2), ("out", 1)])
+def test_a_mirroring_rule_copies_every_packet_of_a_connection(
+    nic: Any, direction: str, member: int
+) -> None:
+    rule = {"direction": direction, "protocol": "tcp", "ports": 80, "mirror": "tap"}
+    vms = [vm(1), vm(2), vm(3)]
+    vms[member - 1]["groups"] = ["web"]
+    one = nic(
+        state(
+            groups=[{"name": "web", "rules": [rule]}],
+            mirrors=[{"name": "tap", "id": 5, "to_vm": "vm3"}],
+            vms=vms,
+        )
+    )
+    syn, data = bytes(tcp(1, 2)), bytes(tcp(1, 2, "A") / b"data")
+    up = one.rig.punted(vf(0), syn)
+    one.rig.listen()
+    asyncio.run(one.manager.handle([punt(up)]))
+    assert one.rig.next_frames(2) == [(vf(1), syn), (vf(2), syn)]
+    assert one.rig.exchange(vf(0), data) == [(vf(1), data), (vf(2), data)]
+    one.rig.passes(vf(1), tcp(2, 1, "A", sport=80, dport=4000), vf(0))
+    other = tcp(1, 2, dport=81)
+    owner, reason = (vf(1), DropReason.POLICY_IN) if member == 2 else (vf(0), DropReason.POLICY_OUT)
+    one.rig.drops(vf(0), other, reason, owner)
+
+
 def test_a_guest_cannot_enter_another_ones_connection(nic: Any) -> None:
     one = nic(web())
     one.first(vf(0), tcp(1, 2))

@@ -85,8 +85,6 @@ def test_documents_survive_the_way_there_and_back() -> None:
         ({"floating": [{"address": "192.0.2.1", "vm": "vm1"}]}, "has no router"),
         ({"acl": [{"name": "x", "dst_ports": "80"}]}, "protocol must be tcp or udp"),
         ({"mirrors": [{"name": "m", "id": 1, "vm": "vm1"}]}, "give either to_vm or to_port"),
-        ({"mirrors": [{"name": "m", "id": 1, "to_port": "pf"}],
-          "groups": [{"name": "g", "rules": [{"mirror": "m"}]}]}, "give it stateful: false"),
     ],
 )  # fmt: skip
 def test_contradictions_are_refused(changes: dict[str, Any], words: str) -> None:
