@@ -27,7 +27,7 @@ from control.wire import RpcError
 
 LOG = logging.getLogger(__name__)
 BATCH = 2000
-PACKET_QUEUE = 8192
+PACKET_QUEUE = 4096
 NOTICE_QUEUE = 1 << 17  # idle entries and digests: what a full connection table can tell at once
 TAKEN = 1024  # packets or notices handed on together
 DIGEST_LIST = 100  # records per digest message at the most
@@ -347,8 +347,13 @@ class Nic:
 
     async def packets(self) -> AsyncIterator[list[PacketIn]]:
         """Packets that the NIC sends up during the present session, as many as wait at a time."""
+        told = self._packets.dropped
         while True:
-            yield await self._packets.take(TAKEN)
+            packets = await self._packets.take(TAKEN)
+            if self._packets.dropped > told:
+                lost, told = self._packets.dropped - told, self._packets.dropped
+                LOG.warning("%s: %d packet-ins dropped, the host does not keep up", self.name, lost)
+            yield packets
 
     async def digests(self, name: str) -> AsyncIterator[list[p4r.DigestList]]:
         """Subscribe to a digest; its lists during the present session, each acknowledged."""
