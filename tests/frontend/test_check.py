@@ -202,6 +202,12 @@ def test_v1model_versions() -> None:
     assert errors(text % ("", "i"))
 
 
+@pytest.mark.parametrize("version", ["-6419018", "20000101", "20210101"])
+def test_unknown_v1model_versions(version: str) -> None:
+    (error,) = errors(f"#define V1MODEL_VERSION {version}\n#include <v1model.p4>")
+    assert "is not known; it goes from 20180101 to 20200408" in error
+
+
 def test_clone_points_into_itself() -> None:
     control = find(checked(CALLS), ir.ControlDecl, "c")
     copy = clone(control)

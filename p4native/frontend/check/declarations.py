@@ -72,6 +72,9 @@ def _match_kinds(ctx: Context, decl: ir.MatchKindDecl) -> None:
             ctx.declare(member)
 
 
+_V1MODEL_VERSIONS = (20180101, 20200408)
+
+
 def _instance(ctx: Context, decl: ir.InstanceDecl) -> None:
     check_instance(ctx, decl)
     if decl.name == "main":
@@ -83,10 +86,23 @@ def _instance(ctx: Context, decl: ir.InstanceDecl) -> None:
             ctx.error("expected", f"'main' must be a package, not '{t}'", decl.loc)
 
 
+def _constant(ctx: Context, decl: ir.ConstDecl) -> None:
+    check_constant(ctx, decl)
+    version = decl.init.value
+    if decl.name == "__v1model_version" and isinstance(version, int):
+        first, latest = _V1MODEL_VERSIONS
+        if not first <= version <= latest:
+            ctx.error(
+                "unknown",
+                f"V1MODEL_VERSION {version} is not known; it goes from {first} to {latest}",
+                decl.loc,
+            )
+
+
 _CHECKS: dict[type, Callable[[Context, Any], None]] = {
     ir.ErrorDecl: _nothing,
     ir.MatchKindDecl: _match_kinds,
-    ir.ConstDecl: check_constant,
+    ir.ConstDecl: _constant,
     ir.TypedefDecl: check_typedef,
     ir.NewTypeDecl: check_new_type,
     ir.EnumDecl: check_enum,
