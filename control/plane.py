@@ -62,6 +62,9 @@ class Plane(Protocol):
         everywhere and its NicError raised.
         """
 
+    async def set_uplinks(self, nic: str, ports: frozenset[int]) -> None:
+        """Note which uplinks of a NIC have link, and bring it in line."""
+
     def save(self) -> None:
         """Store the desired state."""
 

@@ -13,14 +13,17 @@ import os
 import re
 import signal
 import socket
+import socket
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from control.model import Vm
 from topologies.errors import LabError
 from topologies.memory import MemoryChannel, memory_channel
+from topologies.namespace import inside
 from topologies.network import LabNetwork
 from topologies.redirects import redirect, remove_redirect
+from topologies.uplinks import has_link
 
 _TARGET = re.compile(r"Egress Redirect to device ([^)\s]+)")
 _PEER = re.compile(r"eth0@if(\d+):")
@@ -45,7 +48,7 @@ class Hypervisor:
         network = self._network
         places = [(nic.name, vf) for nic in network.topology.nics for vf in range(nic.vfs)]
         devices = [network.vf_host(*place) for place in places]
-        if network.target != "native" and any(vm.model == "vf" for vm in self._vms.values()):
+        if not network.offloads and any(vm.model == "vf" for vm in self._vms.values()):
             for device in devices:  # a guest may be given any of them
                 await _run(["ethtool", "-K", device, "tx", "off", "tso", "off", "gso", "off"])
         devices += [network.backend(vm.name) for vm in self._vms.values() if vm.model == "vdpa"]
@@ -118,7 +121,7 @@ class Hypervisor:
         routes = self._network.gateways(vm)
         commands += "".join(f"route replace default via {via} dev eth0\n" for via in routes)
         await self._inside(vm.name, "ip", "-batch", "-", text=commands)
-        await _settled(self._network.vf(*place))
+        await _settled(self._network.nics[place[0]].space, self._network.vf(*place))
 
     async def _exchange(self, vm: str, host: str) -> None:
         """Take the guest's ``eth0``, if it has one, and give it the VF ``host`` instead.
@@ -179,22 +182,20 @@ def _signal(pids: list[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-async def _settled(interface: str) -> None:
+async def _settled(space: int, interface: str) -> None:
     """Wait until the kernel lets frames out of an interface whose other end has just come up.
 
     It does so a moment after the link is there; what is sent before is dropped without a word.
+    ``space``: a process in the network namespace where the interface is.
     """
     deadline = asyncio.get_running_loop().time() + SETTLE_S
-    while _state(interface) != "up":
-        if asyncio.get_running_loop().time() > deadline:
-            raise LabError(
-                f"{interface} has no link {SETTLE_S:.0f} s after a guest was plugged in."
-            )
-        await asyncio.sleep(_LOOK_S)
-
-
-def _state(interface: str) -> str:
-    return Path(f"/sys/class/net/{interface}/operstate").read_text(encoding="ascii").strip()
+    with inside(space, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as asker:
+        while not has_link(asker, interface):
+            if asyncio.get_running_loop().time() > deadline:
+                raise LabError(
+                    f"{interface} has no link {SETTLE_S:.0f} s after a guest was plugged in."
+                )
+            await asyncio.sleep(_LOOK_S)
 
 
 async def _run(command: list[str], text: str = "") -> str:

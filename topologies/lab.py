@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from control.api import ApiServer
 from control.client import Client
 from control.events import EventBus
-from control.fabric import Fabric
 from control.model import Server as ServerModel
 from control.model import Vm
+from control.plane import Plane
 from control.service import Controller
 from control.store import Store
 from topologies.errors import LabError
@@ -122,6 +122,7 @@ class Lab:
             self.rundir,
             self.options.ports,
             self.kit.add_switch,
+            offloads=self.kit.offloads(self.target),
         )
         self._closing.append(self._network.stop)
         self._network.build()
@@ -141,16 +142,15 @@ class Lab:
         watchdog.start()
         self._watchdog = watchdog
         self._close_async(watchdog.stop)
-        if isinstance(controller.fabric, Fabric):
-            uplinks = {nic.name: self.network.uplinks(nic) for nic in self.topology.nics}
-            watch = UplinkWatch(uplinks, self._links(controller.fabric))
+        for space, uplinks in self.network.uplink_spaces().items():
+            watch = UplinkWatch(uplinks, self._links(controller.fabric), space)
             watch.start()
             self._close_async(watch.stop)
         server = ApiServer(controller, self.rundir.socket)
         await server.start()
         self._close_async(server.stop)
 
-    def _links(self, fabric: Fabric) -> Report:
+    def _links(self, fabric: Plane) -> Report:
         """What both ends of the uplinks do when links come and go."""
 
         async def changed(nic: str, up: frozenset[int]) -> None:

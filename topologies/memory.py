@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import os
 import socket
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 from topologies.errors import LabError
+from topologies.namespace import inside
 
 CONNECT_S = 3.0
 STALL_S = 5.0
@@ -25,9 +22,6 @@ IN_FLIGHT = (
 )  # little enough for the shortest queue on the way, so that nobody's frames drop
 _CHUNK = 1 << 20
 _ACK = b"k"
-_NEWNET = 0x40000000
-_Made = TypeVar("_Made")
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class MemoryChannel:
@@ -85,11 +79,11 @@ async def memory_channel(
     with contextlib.ExitStack() as stack:
         try:
             listener = await asyncio.to_thread(
-                _inside, destination_pid, lambda: _listen(family, address)
+                inside, destination_pid, lambda: _listen(family, address)
             )
             stack.callback(listener.close)
             sender = await asyncio.to_thread(
-                _inside, source_pid, lambda: socket.socket(family, socket.SOCK_STREAM)
+                inside, source_pid, lambda: socket.socket(family, socket.SOCK_STREAM)
             )
             stack.callback(sender.close)
             sender.settimeout(CONNECT_S)
@@ -114,20 +108,3 @@ def _listen(family: socket.AddressFamily, address: str) -> socket.socket:
     listener.bind((address, 0))
     listener.listen(1)
     return listener
-
-
-def _inside(pid: int, make: Callable[[], _Made]) -> _Made:
-    """Run ``make`` in a thread of its own that has entered the network namespace of ``pid``."""
-
-    def enter() -> _Made:
-        handle = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-        try:
-            if _libc.setns(handle, _NEWNET):
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number))
-        finally:
-            os.close(handle)
-        return make()
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(enter).result()

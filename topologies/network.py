@@ -54,8 +54,11 @@ class LabNetwork:
         rundir: RunDirectory,
         ports: Ports,
         add_switch: AddSwitch | None = None,
+        *,
+        offloads: bool,
     ) -> None:
         self._add_switch = add_switch or add_p4_nic
+        self.offloads = offloads
         self.topology = topology
         self.target = target
         self.rundir = rundir
@@ -74,6 +77,13 @@ class LabNetwork:
         """The switch sides of a NIC's uplinks, by port."""
         ports = range(UPLINK_PORT, UPLINK_PORT + nic.uplinks)
         return {port: self.uplink(nic.name, port) for port in ports}
+
+    def uplink_spaces(self) -> dict[int, dict[str, dict[int, str]]]:
+        """Uplinks by NIC, by a process in the network namespace where they are."""
+        found: dict[int, dict[str, dict[int, str]]] = {}
+        for nic in self.topology.nics:
+            found.setdefault(self.nics[nic.name].space, {})[nic.name] = self.uplinks(nic)
+        return found
 
     def pf(self, nic: str) -> str:
         """The switch side of a NIC's physical function."""
@@ -104,7 +114,7 @@ class LabNetwork:
         self._nodes()
         self.cables = list(self._plan())
         self.rundir.record_links(cable.a.name for cable in self.cables)
-        make_cables(self.cables, offloads=self.target == "native")
+        make_cables(self.cables, offloads=self.offloads)
         self.net.links = list(self.cables)
         for vm in self.topology.vms:
             if vm.model == "vf":  # the hypervisor will plug this in
@@ -234,7 +244,7 @@ def add_open_vswitch(network: LabNetwork, index: int, interfaces: dict[int, str]
         cls=OvsSwitch,
         wires=interfaces,
         rundir=network.rundir,
-        tunnel_address=nic.tunnel_address,
+        tunnel_end=(nic.tunnel_address, nic.tunnel_mac),
     )
     network.rundir.record_namespace(nic.name, switch.pid)
     return switch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -64,6 +65,11 @@ class Nic(Marked, Switch):
     def address(self) -> str:
         """Where the NIC's P4Runtime server listens."""
         return f"127.0.0.1:{self.options.grpc_port}"
+
+    @property
+    def space(self) -> int:
+        """A process in the network namespace that its ports are in."""
+        return os.getpid()
 
     @property
     def output(self) -> Path:

@@ -10,14 +10,16 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mininet.node import Switch
 
-from control.ovs.flows import TUNNEL_PORT
+from control.ovs.mirrors import MirrorRecord
+from control.ovs.program import BridgeProgram
+from control.ovs.tables import TUNNEL_PORT
 from control.plane import PortStats
 from topologies.errors import LabError
 from topologies.nodes import Marked
@@ -65,17 +67,22 @@ class OvsSwitch(Marked, Switch):
         name: str,
         *,
         wires: dict[int, str],
-        tunnel_address: str,
+        tunnel_end: tuple[str, str],
         **params: Any,
     ) -> None:
         params.update(inNamespace=True, dpid="0")
         super().__init__(name, **params)
         self.inNamespace = False  # for the wiring: ports are made outside, and moved by start()
         self.wires = wires
-        self.tunnel_address = tunnel_address
+        self.tunnel_address, self.tunnel_mac = tunnel_end
         self.directory = self.rundir.path / f"ovs-{name}"
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._meters: set[str] = set()
+        self._held = BridgeProgram(())
+
+    @property
+    def space(self) -> int:
+        """A process in the network namespace that its ports are in."""
+        return int(self.pid)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -105,6 +112,7 @@ class OvsSwitch(Marked, Switch):
         self._await(socket.exists, "ovsdb-server does not listen")
         self._spawn("ovs-vswitchd", f"unix:{socket}")
         self.vsctl("--no-wait", "init")
+        self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:vlan-limit=2")
         self._make_bridge()
 
     def _take_ports(self) -> None:
@@ -119,6 +127,7 @@ class OvsSwitch(Marked, Switch):
         words = ["add-br", BRIDGE, "--", "set", "bridge", BRIDGE]
         words += [f"datapath_type={datapath_type()}", "fail_mode=secure"]
         words += ["protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15"]
+        words += [f"other-config:hwaddr={self.tunnel_mac}"]
         for number, interface in self.wires.items():
             words += ["--", "add-port", BRIDGE, interface]
             words += ["--", "set", "interface", interface, f"ofport_request={number}"]
@@ -149,16 +158,74 @@ class OvsSwitch(Marked, Switch):
         """Whether both daemons run."""
         return bool(self._processes) and all(p.poll() is None for p in self._processes)
 
-    def replace(self, flows: Sequence[str], meters: Sequence[str]) -> None:
-        """Make the bridge hold exactly these rules and meters; the rules change in one bundle."""
-        wanted = set(meters)
-        if wanted != self._meters:
-            self.ofctl("del-meters", "BRIDGE")
-            for meter in meters:
-                self.ofctl("add-meter", "BRIDGE", meter)
-            self._meters = wanted
-        text = "\n".join(flows) + "\n"
+    def replace(self, program: BridgeProgram) -> None:
+        """Make the bridge hold exactly this program; its rules change in one bundle.
+
+        What rules point at is there before them, and what they pointed at goes after them.
+        """
+        held, self._held = self._held, BridgeProgram(())
+        self._write_changes("meter", held.meters, program.meters)
+        self._write_changes("group", held.groups, program.groups)
+        text = "\n".join(program.flows) + "\n"
         self.ofctl("--bundle", "replace-flows", "BRIDGE", "-", text=text)
+        self._remove("meter", held.meters, program.meters)
+        self._remove("group", held.groups, program.groups)
+        if held.mirrors != program.mirrors:
+            self._mirror(program.mirrors)
+        for address, mac in program.neighbors.items():
+            if held.neighbors.get(address) != mac:
+                self.appctl("tnl/neigh/set", BRIDGE, address, mac)
+        if held.limits != program.limits:
+            self._limit(held.limits, program.limits)
+        self._held = program
+
+    def _write_changes(self, kind: str, held: Sequence[str], wanted: Sequence[str]) -> None:
+        """Add meters or groups that are new, and change those that are different."""
+        numbers = {_number(text) for text in held}
+        for text in wanted:
+            if text not in held:
+                verb = "mod" if _number(text) in numbers else "add"
+                self.ofctl(f"{verb}-{kind}", "BRIDGE", text)
+
+    def _remove(self, kind: str, held: Sequence[str], wanted: Sequence[str]) -> None:
+        """Delete meters or groups that are not wanted any more."""
+        kept = {_number(text) for text in wanted}
+        for text in held:
+            if _number(text) not in kept:
+                self.ofctl(f"del-{kind}s", "BRIDGE", _number(text))
+
+    def _mirror(self, mirrors: Sequence[MirrorRecord]) -> None:
+        """Make the bridge have exactly these mirror records, in one transaction."""
+        words = ["clear", "bridge", BRIDGE, "mirrors"]
+        for number, mirror in enumerate(mirrors):
+            words += ["--", f"--id=@m{number}", "create", "mirror", f"name={mirror.name}"]
+            words += [f"snaplen={mirror.bytes}"] if mirror.bytes else []
+            columns = {"select-src-port": mirror.sent_by, "select-dst-port": mirror.sent_to}
+            columns["output-port"] = (mirror.output,)
+            for column, ports in columns.items():
+                words += [f"{column}=[{','.join(f'@p{port}' for port in ports)}]"] * bool(ports)
+            words += ["--", "add", "bridge", BRIDGE, "mirrors", f"@m{number}"]
+        used = {p for m in mirrors for p in (*m.sent_by, *m.sent_to, m.output)}
+        for port in sorted(used):
+            words += ["--", f"--id=@p{port}", "get", "port", self.wires[port]]
+        self.vsctl(*words)
+
+    def _limit(self, held: Mapping[int, int], wanted: Mapping[int, int]) -> None:
+        """Set how many connections there may be in a zone; 0 is no limit."""
+        limits = {**dict.fromkeys(held, 0), **wanted}
+        changed = {zone: limit for zone, limit in limits.items() if held.get(zone, 0) != limit}
+        words = [f"zone={zone},limit={limit}" for zone, limit in changed.items()]
+        if words:
+            self.appctl("dpctl/ct-set-limits", *words)
+
+    def connections(self) -> str:
+        """All tracked connections, as dpctl/dump-conntrack prints them."""
+        return self.appctl("dpctl/dump-conntrack")
+
+    def forget(self, zone: int, connections: Sequence[str] | None = None) -> None:
+        """Stop tracking some connections of a zone (default: all)."""
+        for connection in [""] if connections is None else connections:
+            self.appctl("dpctl/flush-conntrack", f"zone={zone}", *filter(None, [connection]))
 
     def counters(self) -> dict[int, PortStats]:
         """Counters by OpenFlow port; what the switch received, the guest has sent."""
@@ -226,6 +293,11 @@ class OvsSwitch(Marked, Switch):
             if time.monotonic() > deadline:
                 raise LabError(f"{self.name}: {complaint}; see {self.rundir.logs}.")
             time.sleep(0.01)
+
+
+def _number(text: str) -> str:
+    """A meter or group without what it does: ``meter=16`` or ``group_id=1``."""
+    return text.partition(",")[0]
 
 
 def _lines(template: str, names: Iterable[str]) -> str:

@@ -55,6 +55,10 @@ class PlaneKit(ABC):
     def target(self, wish: str) -> Choice:
         """Which engine runs it, and why. Raises LabError if it cannot run here."""
 
+    @abstractmethod
+    def offloads(self, target: Choice) -> bool:
+        """Whether guests may leave checksums and segments to what carries their frames."""
+
     @property
     @abstractmethod
     def add_switch(self) -> AddSwitch:
@@ -78,6 +82,10 @@ class P4Plane(PlaneKit):
         if choice.name == "native":
             require_c_compiler()
         return choice
+
+    def offloads(self, target: Choice) -> bool:
+        """BMv2 reads frames as they lie in memory and knows nothing of partial checksums."""
+        return target.name == "native"
 
     @property
     def add_switch(self) -> AddSwitch:
@@ -120,6 +128,10 @@ class OvsKit(PlaneKit):
         kind = datapath_type()
         reason = "openvswitch module loaded" if kind == "system" else "no openvswitch module here"
         return Choice("ovs", f"{kind} datapath, {reason}")
+
+    def offloads(self, target: Choice) -> bool:
+        """The userspace datapath has segmentation only where it has no tunnels."""
+        return datapath_type() == "system"
 
     @property
     def add_switch(self) -> AddSwitch:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+
+from topologies.namespace import inside
 
 LOG = logging.getLogger(__name__)
 UP_DELAY_S = 1.2  # a bridge may take a second to forward by a link that has come up
 _RTMGRP_LINK = 1
+_SIOCGIFFLAGS = 0x8913
+_UP_AND_RUNNING = 0x41
+_REQUEST = struct.Struct("16sH14x")
 
 Report = Callable[[str, frozenset[int]], Awaitable[None]]
 
@@ -21,12 +27,15 @@ class UplinkWatch:
 
     A link that goes is reported at once; one that comes when it has been there for
     ``UP_DELAY_S``, since its other end may not forward yet. ``uplinks``: by NIC, the interface of
-    each uplink port.
+    each uplink port; ``space``: a process in the network namespace where they are.
     """
 
-    def __init__(self, uplinks: Mapping[str, Mapping[int, str]], report: Report) -> None:
+    def __init__(
+        self, uplinks: Mapping[str, Mapping[int, str]], report: Report, space: int
+    ) -> None:
         self._uplinks = uplinks
         self._report = report
+        self._space = space
         self._told: dict[str, frozenset[int]] = {}
         self._usable_at: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
@@ -46,21 +55,22 @@ class UplinkWatch:
     async def _watch(self) -> None:
         """Look at the links when the kernel says that one has changed, and when one is due."""
         loop = asyncio.get_running_loop()
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+        kernel, asker = inside(self._space, _sockets)
+        with kernel, asker:
             kernel.setblocking(False)
             kernel.bind((0, _RTMGRP_LINK))
             while True:
                 now = loop.time()
-                await self._tell(now)
+                await self._tell(asker, now)
                 due = min((at for at in self._usable_at.values() if at > now), default=None)
                 patience = None if due is None else max(0.0, due - loop.time())
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(loop.sock_recv(kernel, 65536), patience)
 
-    async def _tell(self, now: float) -> None:
+    async def _tell(self, asker: socket.socket, now: float) -> None:
         """Report every NIC whose uplinks have changed."""
         for nic, ports in self._uplinks.items():
-            up = frozenset(port for port, name in ports.items() if self._usable(name, now))
+            up = frozenset(p for p, name in ports.items() if self._usable(asker, name, now))
             if self._told.get(nic) != up:
                 self._told[nic] = up
                 try:
@@ -68,17 +78,24 @@ class UplinkWatch:
                 except Exception:
                     LOG.exception("uplinks of %s", nic)
 
-    def _usable(self, interface: str, now: float) -> bool:
+    def _usable(self, asker: socket.socket, interface: str, now: float) -> bool:
         """Whether an interface has had link for long enough."""
-        if not has_link(interface):
+        if not has_link(asker, interface):
             self._usable_at.pop(interface, None)
             return False
         return self._usable_at.setdefault(interface, now + UP_DELAY_S) <= now
 
 
-def has_link(interface: str) -> bool:
+def _sockets() -> tuple[socket.socket, socket.socket]:
+    """One that hears of changes, and one to ask for an interface's state."""
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    return kernel, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def has_link(asker: socket.socket, interface: str) -> bool:
     """Whether an interface is up and the other end of its cable too."""
     try:
-        return Path("/sys/class/net", interface, "operstate").read_text(encoding="ascii") == "up\n"
+        answer = fcntl.ioctl(asker, _SIOCGIFFLAGS, _REQUEST.pack(interface.encode(), 0))
     except OSError:
         return False  # it is gone
+    return int(_REQUEST.unpack(answer)[1]) & _UP_AND_RUNNING == _UP_AND_RUNNING

@@ -10,6 +10,7 @@ from control.model import AclRule, DesiredState
 from control.model.services import (
     FloatingIp,
     GroupRule,
+    HealthCheck,
     LoadBalancer,
     Member,
     Mirror,
@@ -85,6 +86,28 @@ def _balanced(state: DesiredState) -> DesiredState:
     return _add(load_balancers=[balancer])(state)
 
 
+def _probed(state: DesiredState) -> DesiredState:
+    document = _balanced(state)
+    probed = [b.model_copy(update={"health": HealthCheck()}) for b in document.load_balancers]
+    return document.model_copy(update={"load_balancers": probed})
+
+
+def _guaranteed(state: DesiredState) -> DesiredState:
+    return _nic(link_mbps=1000.0)(_vm(min_tx_rate=100.0)(state))
+
+
+def _rule_mirrored(state: DesiredState) -> DesiredState:
+    document = _grouped(stateful=False)(state)
+    tap = Mirror(name="tap", id=1, to_port="pf", bytes=64)
+    groups = [
+        group.model_copy(
+            update={"rules": [rule.model_copy(update={"mirror": "tap"}) for rule in group.rules]}
+        )
+        for group in document.groups
+    ]
+    return document.model_copy(update={"groups": groups, "mirrors": [tap]})
+
+
 def _translated(state: DesiredState) -> DesiredState:
     tenant = state.networks[0].model_copy(
         update={"vni": 5000, "tenant": "red", "gateways": ["10.0.0.254/24"]}
@@ -116,6 +139,7 @@ FEATURES: tuple[tuple[str, Change], ...] = (
     ("trusted VF", _vm(trust=True)),
     ("source address guard", _vm(source_guard=True)),
     ("rate limit per VF", _vm(max_tx_rate=100.0)),
+    ("guaranteed rate per VF", _guaranteed),
     ("VEPA", _nic(mode="vepa")),
     ("private mode", _nic(mode="private")),
     ("storm limit", _network(storm_pps=1000)),
@@ -123,9 +147,11 @@ FEATURES: tuple[tuple[str, Change], ...] = (
     ("security groups, stateless", _grouped(stateful=False)),
     ("security groups, stateful", _grouped(stateful=True)),
     ("load balancer", _balanced),
+    ("load balancer that probes its members", _probed),
     ("floating addresses, source NAT, router", _translated),
     ("overlay (VXLAN)", _network(vni=5000)),
     ("mirror", _mirrored),
+    ("mirror of what a rule allows, truncated", _rule_mirrored),
     ("two uplinks, bonded", _nic(uplinks=2)),
 )
 

@@ -1,21 +1,26 @@
-"""All Open vSwitch bridges of a lab: implements ``Plane`` by replacing each bridge's rules."""
+"""All Open vSwitch bridges of a lab: implements ``Plane`` by replacing what each bridge holds."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from control.errors import ControlError, RefusedError
 from control.events import EventBus
 from control.model import DesiredState, Placement
 from control.model.state import Network
-from control.ovs.flows import bridge_flows, meters, unsupported
+from control.ovs.program import BridgeProgram, bridge_program
+from control.ovs.refuse import unsupported
+from control.ovs.tracked import parse_tracked, revoked
 from control.plane import NicStatus, PortStats
 from control.policy import placements_of
 from control.policy.networks import TAG_PROTOCOLS
 from control.policy.reasons import PORT_UPLINK
+from control.policy.view import View
 from control.store import STATE, Store
+
+_ASSUMED = frozenset({PORT_UPLINK})
 
 
 class Bridge(Protocol):
@@ -29,11 +34,17 @@ class Bridge(Protocol):
     def management(self) -> str:
         """Where OpenFlow is spoken to it."""
 
-    def replace(self, flows: Sequence[str], meters: Sequence[str]) -> None:
-        """Make it hold exactly these rules and meters, in one bundle: all or nothing."""
+    def replace(self, program: BridgeProgram) -> None:
+        """Make it hold exactly this program; its rules change in one bundle: all or nothing."""
 
     def counters(self) -> dict[int, PortStats]:
         """Counters by OpenFlow port."""
+
+    def connections(self) -> str:
+        """All tracked connections, as dpctl/dump-conntrack prints them."""
+
+    def forget(self, zone: int, connections: Sequence[str] | None = None) -> None:
+        """Stop tracking some connections of a zone (default: all)."""
 
     def send(self, port: int, frame: bytes) -> None:
         """Send a frame out of a port."""
@@ -59,6 +70,8 @@ class OvsPlane:
         self._store = store
         self._state: DesiredState | None = None
         self._rules: dict[str, int] = {}
+        self._uplinks: dict[str, frozenset[int]] = {}
+        self._tenants: dict[str, dict[int, str]] = {}
 
     @property
     def state(self) -> DesiredState:
@@ -119,15 +132,52 @@ class OvsPlane:
         self._store.save(STATE, self.state.model_dump(mode="json"))
 
     async def program(self, nics: Sequence[str] | None = None) -> None:
-        """Replace the rules of some bridges (default: all). The caller holds ``lock``."""
+        """Replace what some bridges (default: all) hold. The caller holds ``lock``."""
         names = self.nic_names if nics is None else nics
         await asyncio.gather(*(self._program(name) for name in names))
 
     async def _program(self, nic: str) -> None:
-        flows = bridge_flows(self.state, nic)
-        await asyncio.to_thread(self._bridges[nic].replace, flows, meters(self.state, nic))
-        self._rules[nic] = len(flows)
-        self.bus.emit("nic", nic, f"{len(flows)} OpenFlow rules")
+        count = await asyncio.to_thread(self._write, nic, self.state)
+        self._rules[nic] = count
+        self.bus.emit("nic", nic, f"{count} OpenFlow rules")
+
+    def _write(self, nic: str, state: DesiredState) -> int:
+        """Program one bridge and end connections that are not allowed any more; blocks."""
+        bridge = self._bridges[nic]
+        up = self.uplinks(nic)
+        program = bridge_program(state, nic, up)
+        bridge.replace(program)
+        view = View(state, nic, uplinks_up=up)
+        for zone in self._abandoned(nic, view):
+            bridge.forget(zone)
+        if any(guest.stateful for guest in view.local):
+            ended: dict[int, list[str]] = {}
+            for connection in revoked(view, parse_tracked(bridge.connections())):
+                ended.setdefault(connection.zone, []).append(connection.text)
+            for zone, connections in ended.items():
+                bridge.forget(zone, connections)
+        return len(program.flows)
+
+    def _abandoned(self, nic: str, view: View) -> Iterator[int]:
+        """Zones whose VM has gone, or been followed by another, since the bridge was written."""
+        before = self._tenants.get(nic, {})
+        now = {guest.port: guest.vm.name for guest in view.local}
+        self._tenants[nic] = {**before, **now}
+        yield from (port for port, vm in now.items() if before.get(port, vm) != vm)
+
+    async def set_uplinks(self, nic: str, ports: frozenset[int]) -> None:
+        """Note which uplinks of a bridge have link, and program it accordingly."""
+        if ports == self.uplinks(nic):
+            return
+        names = ", ".join(map(str, sorted(ports))) or "none"
+        self.bus.emit("nic", nic, f"uplinks with link: {names}")
+        async with self.lock:
+            self._uplinks[nic] = ports
+            await self.program([nic])
+
+    def uplinks(self, nic: str) -> frozenset[int]:
+        """Uplink ports of a bridge that have link, as far as is known."""
+        return self._uplinks.get(nic, _ASSUMED)
 
     async def announce(self, nic: str, network: Network, frame: bytes) -> None:
         """Send a frame out of a bridge's uplink in a network."""

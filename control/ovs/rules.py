@@ -1,58 +1,120 @@
-"""Rules of VMs as OpenFlow: by priority, with connection tracking where a group is stateful."""
+"""Rules of VMs as OpenFlow: by priority, with connection tracking where a group is stateful.
+
+Connections are tracked in a zone per VF, so that two VMs on one server are judged apart. What the
+NIC does not take for part of a connection is not tracked here either: other protocols than TCP,
+UDP and echo, and frames to group addresses.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 
 from control.model.types import PROTOCOL_NUMBERS, is_v6, port_range
 from control.ovs.ranges import masks
+from control.ovs.rates import paying
+from control.ovs.tables import GROUP_BIT, Reg, Table, flow, goto, has, load
 from control.policy.rules import Rule, RuleSet, rule_sets
 from control.policy.view import Guest, View
 
-_NEXT = {"out": (10, 11, 20), "in": (30, 31, 40)}
-_REGISTER = {"out": "reg1", "in": "reg3"}
-_TRACKED = 50_000
+_JUDGED = 50_000
 _DEFAULT = 1
+_V4_TRACKED = ("tcp", "udp", *(f"icmp,icmp_type={t}" for t in (0, 3, 8, 11, 12)))
+_V6_TRACKED = ("tcp6", "udp6", *(f"icmp6,icmp_type={t}" for t in (1, 2, 3, 4, 128, 129)))
+_NEIGHBOR_TYPES = range(133, 138)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The tables of one direction, and the register that names the VM."""
+
+    direction: str
+    first: Table
+    rules: Table
+    commit: Table
+    after: Table
+    who: Reg
+    mirror: Reg
+
+
+_SIDES = (
+    _Side(
+        "out",
+        Table.OUT,
+        Table.OUT_RULES,
+        Table.OUT_COMMIT,
+        Table.REPLY,
+        Reg.FROM,
+        Reg.MIRROR_OUT,
+    ),
+    _Side("in", Table.IN, Table.IN_RULES, Table.IN_COMMIT, Table.FINISH, Reg.TO, Reg.MIRROR_IN),
+)
 
 
 def rule_flows(view: View) -> Iterator[str]:
-    """Tables 10, 11, 30 and 31 of all VMs of one server."""
+    """The rules of all VMs of one server, in both directions."""
     sets = rule_sets(view)
-    for guest in view.local:
-        for direction in ("out", "in"):
+    for side in _SIDES:
+        if sets:
+            yield from _exempt(side)
+        for guest in view.local:
             if guest.vm.name in sets:
-                yield from _judge(guest, sets[guest.vm.name], direction)
-    for first, _, after in _NEXT.values():
-        yield f"table={first},priority=0,actions=goto_table:{after}"
+                yield from _judge(guest, sets[guest.vm.name], side)
 
 
-def _judge(guest: Guest, rules: RuleSet, direction: str) -> Iterator[str]:
+def _exempt(side: _Side) -> Iterator[str]:
+    """Neighbour discovery works whatever the rules say, as ARP does."""
+    for kind in _NEIGHBOR_TYPES:
+        yield flow(side.first, 30, f"icmp6,icmp_type={kind}", goto(side.after))
+
+
+def _judge(guest: Guest, rules: RuleSet, side: _Side) -> Iterator[str]:
     """One VM in one direction: tracked first if stateful, then the rules, then the default."""
-    first, judged, after = _NEXT[direction]
-    who = f"{_REGISTER[direction]}={guest.port}"
-    table = first
-    allow = f"goto_table:{after}"
-    if guest.stateful:
-        table = judged
-        allow = f"ct(commit,zone={guest.port}),goto_table:{after}"
-        for protocol in ("ip", "ipv6"):
-            track = f"ct(table={judged},zone={guest.port})"
-            yield f"table={first},priority=10,{who},{protocol},actions={track}"
-        passed = f"actions=goto_table:{after}"
-        yield f"table={judged},priority={_TRACKED},{who},ct_state=+trk+est-inv,{passed}"
-        yield f"table={judged},priority={_TRACKED},{who},ct_state=+trk+rel-inv,{passed}"
-    ranks = _ranks(rules)
-    for rule in rules.rules:
-        if rule.direction == direction:
-            action = allow if rule.allow else "drop"
-            for match in _matches(rule):
-                priority = ranks[rule.table_priority]
-                yield f"table={table},priority={priority},{who},{match},actions={action}"
-    is_open = rules.open_out if direction == "out" else rules.open_in
+    who = has(side.who, guest.port)
+    yield from _stateful(guest, side, who) if guest.stateful else _stateless(side, who)
     for protocol in ("ip", "ipv6"):
-        action = allow if is_open else "drop"
-        yield f"table={table},priority={_DEFAULT},{who},{protocol},actions={action}"
+        yield flow(side.first, 5, f"{who},{protocol}", "ct_clear", goto(side.rules))
+    allow = goto(side.commit if guest.stateful else side.after)
+    ranks = _ranks(rules)
+    seen: set[tuple[int, str]] = set()
+    for rule in rules.rules:
+        if rule.direction == side.direction:
+            copy = [load(side.mirror, rule.mirror)] if rule.mirror else []
+            actions = [*copy, allow] if rule.allow else []
+            rank = ranks[rule.table_priority]
+            for match in _matches(rule):
+                if (rank, match) not in seen:
+                    seen.add((rank, match))
+                    yield flow(side.rules, rank, f"{who},{match}", *actions)
+    is_open = rules.open_out if side.direction == "out" else rules.open_in
+    for protocol in ("ip", "ipv6"):
+        yield flow(side.rules, _DEFAULT, f"{who},{protocol}", *([allow] if is_open else []))
+
+
+def _stateless(side: _Side, who: str) -> Iterator[str]:
+    """What a translation knows already is not judged again."""
+    yield flow(side.first, 15, f"{who},{has(Reg.KNOWN, 1)}", goto(side.after))
+
+
+def _stateful(guest: Guest, side: _Side, who: str) -> Iterator[str]:
+    """Into the tracker and on: known connections pass, new ones are entered when allowed."""
+    track = f"ct(table={side.rules:d},zone={guest.port})"
+    for version in ("ip", "ipv6"):
+        match = f"{who},{version},dl_dst={GROUP_BIT}"
+        yield flow(side.first, 20, match, "ct_clear", goto(side.rules))
+    for protocol in (*_V4_TRACKED, *_V6_TRACKED):
+        yield flow(side.first, 10, f"{who},{protocol}", track)
+    for state in ("+est", "+rel"):
+        match = f"{who},ct_state=+trk{state}-inv"
+        yield flow(side.rules, _JUDGED, match, goto(side.after))
+    yield flow(side.rules, _JUDGED, f"{who},{has(Reg.KNOWN, 1)}", goto(side.commit))
+    commit = [f"ct(commit,zone={guest.port})", load(Reg.PAID, 1), goto(side.after)]
+    for version in ("ip", "ipv6"):
+        new = f"{who},{version},ct_state=+trk+new"
+        yield flow(side.commit, 10, new, *paying(guest), *commit)
+        if side.direction == "in" and paying(guest):
+            yield flow(side.commit, 20, f"{new},{has(Reg.PAID, 1)}", *commit)
 
 
 def _ranks(rules: RuleSet) -> dict[int, int]:

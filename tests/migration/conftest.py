@@ -111,7 +111,11 @@ def data_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
     rundir = RunDirectory(directory / "run")
     rundir.acquire()
     network = LabNetwork(
-        load("two_servers"), target, rundir, Ports(prefix=prefix, p4runtime=base, thrift=base + 2)
+        load("two_servers"),
+        target,
+        rundir,
+        Ports(prefix=prefix, p4runtime=base, thrift=base + 2),
+        offloads=target == "native",
     )
     plane_: DataPlane | None = None
     try:
