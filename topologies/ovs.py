@@ -77,7 +77,10 @@ class OvsSwitch(Marked, Switch):
         self.tunnel_address, self.tunnel_mac = tunnel_end
         self.directory = self.rundir.path / f"ovs-{name}"
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._held = BridgeProgram(())
+        self._pointed: dict[str, dict[str, str]] = {"meter": {}, "group": {}}
+        self._mirrors: tuple[MirrorRecord, ...] = ()
+        self._neighbors: dict[str, str] = {}
+        self._limits: dict[int, int] = {}
 
     @property
     def space(self) -> int:
@@ -163,40 +166,45 @@ class OvsSwitch(Marked, Switch):
 
         What rules point at is there before them, and what they pointed at goes after them.
         """
-        held, self._held = self._held, BridgeProgram(())
-        self._write_changes("meter", held.meters, program.meters)
-        self._write_changes("group", held.groups, program.groups)
+        self._point("meter", program.meters)
+        self._point("group", program.groups)
         text = "\n".join(program.flows) + "\n"
         self.ofctl("--bundle", "replace-flows", "BRIDGE", "-", text=text)
-        self._remove("meter", held.meters, program.meters)
-        self._remove("group", held.groups, program.groups)
-        if held.mirrors != program.mirrors:
+        self._remove("meter", program.meters)
+        self._remove("group", program.groups)
+        if self._mirrors != program.mirrors:
             self._mirror(program.mirrors)
+            self._mirrors = program.mirrors
         for address, mac in program.neighbors.items():
-            if held.neighbors.get(address) != mac:
+            if self._neighbors.get(address) != mac:
                 self.appctl("tnl/neigh/set", BRIDGE, address, mac)
-        if held.limits != program.limits:
-            self._limit(held.limits, program.limits)
-        self._held = program
+                self._neighbors[address] = mac
+        self._limit(program.limits)
+        self.appctl("revalidator/wait")  # what the datapath has cached follows the rules now
 
-    def _write_changes(self, kind: str, held: Sequence[str], wanted: Sequence[str]) -> None:
+    def _point(self, kind: str, wanted: Sequence[str]) -> None:
         """Add meters or groups that are new, and change those that are different."""
-        numbers = {_number(text) for text in held}
+        held = self._pointed[kind]
         for text in wanted:
-            if text not in held:
-                verb = "mod" if _number(text) in numbers else "add"
+            number = text.partition(",")[0]
+            if held.get(number) != text:
+                verb = "mod" if number in held else "add"
                 self.ofctl(f"{verb}-{kind}", "BRIDGE", text)
+                held[number] = text
 
-    def _remove(self, kind: str, held: Sequence[str], wanted: Sequence[str]) -> None:
+    def _remove(self, kind: str, wanted: Sequence[str]) -> None:
         """Delete meters or groups that are not wanted any more."""
-        kept = {_number(text) for text in wanted}
-        for text in held:
-            if _number(text) not in kept:
-                self.ofctl(f"del-{kind}s", "BRIDGE", _number(text))
+        held = self._pointed[kind]
+        for number in held.keys() - {text.partition(",")[0] for text in wanted}:
+            self.ofctl(f"del-{kind}s", "BRIDGE", number)
+            del held[number]
 
     def _mirror(self, mirrors: Sequence[MirrorRecord]) -> None:
         """Make the bridge have exactly these mirror records, in one transaction."""
+        used = {p for m in mirrors for p in (*m.sent_by, *m.sent_to, m.output)}
         words = ["clear", "bridge", BRIDGE, "mirrors"]
+        for port in sorted(used):
+            words += ["--", f"--id=@p{port}", "get", "port", self.wires[port]]
         for number, mirror in enumerate(mirrors):
             words += ["--", f"--id=@m{number}", "create", "mirror", f"name={mirror.name}"]
             words += [f"snaplen={mirror.bytes}"] if mirror.bytes else []
@@ -205,18 +213,16 @@ class OvsSwitch(Marked, Switch):
             for column, ports in columns.items():
                 words += [f"{column}=[{','.join(f'@p{port}' for port in ports)}]"] * bool(ports)
             words += ["--", "add", "bridge", BRIDGE, "mirrors", f"@m{number}"]
-        used = {p for m in mirrors for p in (*m.sent_by, *m.sent_to, m.output)}
-        for port in sorted(used):
-            words += ["--", f"--id=@p{port}", "get", "port", self.wires[port]]
         self.vsctl(*words)
 
-    def _limit(self, held: Mapping[int, int], wanted: Mapping[int, int]) -> None:
+    def _limit(self, wanted: Mapping[int, int]) -> None:
         """Set how many connections there may be in a zone; 0 is no limit."""
-        limits = {**dict.fromkeys(held, 0), **wanted}
-        changed = {zone: limit for zone, limit in limits.items() if held.get(zone, 0) != limit}
-        words = [f"zone={zone},limit={limit}" for zone, limit in changed.items()]
-        if words:
+        limits = {**dict.fromkeys(self._limits, 0), **wanted}
+        changed = {zone: n for zone, n in limits.items() if self._limits.get(zone, 0) != n}
+        if changed:
+            words = [f"zone={zone},limit={limit}" for zone, limit in changed.items()]
             self.appctl("dpctl/ct-set-limits", *words)
+        self._limits = dict(wanted)
 
     def connections(self) -> str:
         """All tracked connections, as dpctl/dump-conntrack prints them."""
@@ -293,11 +299,6 @@ class OvsSwitch(Marked, Switch):
             if time.monotonic() > deadline:
                 raise LabError(f"{self.name}: {complaint}; see {self.rundir.logs}.")
             time.sleep(0.01)
-
-
-def _number(text: str) -> str:
-    """A meter or group without what it does: ``meter=16`` or ``group_id=1``."""
-    return text.partition(",")[0]
 
 
 def _lines(template: str, names: Iterable[str]) -> str:

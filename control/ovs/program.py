@@ -3,7 +3,7 @@
 | table | does |
 |---|---|
 | 0, 1 | port role: network, spoof check, guest tags, rate, storm limit; source guard |
-| 2 | ARP and ND answers |
+| 2, 5 | ARP and ND answers |
 | 3, 4 | outside addresses to inside ones; connections that a translation knows |
 | 10, 11, 12 | rules of the sending VM: tracked, judged, entered |
 | 13, 15, 16, 17 | virtual services: members' replies, choice of a member |

@@ -37,6 +37,7 @@ def routing_flows(view: View) -> Iterator[str]:
         translate = _TRANSLATORS.get(entry.table)
         if translate is not None:
             yield from translate(entry)
+    yield from _advertise()
     for router in routed(view):
         yield flow(Table.ROUTER, 10, router, goto(Table.ROUTES))
     for version in ("ip", "ipv6"):
@@ -100,9 +101,16 @@ def _nd(entry: Entry) -> Iterator[str]:
         "set_field:136->icmpv6_type",
         f"set_field:{params['flags']}->nd_reserved",
         "set_field:2->nd_options_type",
-        f"set_field:{mac}->nd_tll",
-        *turn_back(_int(match["from"])),
+        goto(Table.ADVERTISE),
     )
+
+
+def _advertise() -> Iterator[str]:
+    """The answer's option, which can only be written once the packet is an advertisement."""
+    link_address = "move:NXM_OF_ETH_SRC[]->NXM_NX_ND_TLL[]"
+    for role in _ANY_ROLE:
+        match = f"{has(Reg.ROLE, role)},icmp6,icmp_type=136,icmp_code=0"
+        yield flow(Table.ADVERTISE, 10, match, link_address, *turn_back(role))
 
 
 def _route(entry: Entry) -> Iterator[str]:

@@ -25,6 +25,7 @@ class Table(IntEnum):
     NEIGHBOR = 2
     INSIDE = 3
     KNOWN = 4
+    ADVERTISE = 5
     OUT = 10
     OUT_RULES = 11
     OUT_COMMIT = 12
