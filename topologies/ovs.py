@@ -175,6 +175,7 @@ class OvsSwitch(Marked, Switch):
         if self._mirrors != program.mirrors:
             self._mirror(program.mirrors)
             self._mirrors = program.mirrors
+            self.appctl("revalidator/purge")  # flows in use would go on without their copies
         for address, mac in program.neighbors.items():
             if self._neighbors.get(address) != mac:
                 self.appctl("tnl/neigh/set", BRIDGE, address, mac)

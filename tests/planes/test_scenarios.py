@@ -225,12 +225,15 @@ def test_what_is_forbidden_ends(lab: Lab):
 def test_a_mirror_copies_to_the_server(lab: Lab):
     change(lab, mirrors=[Mirror(name="tap", id=1, vm="a1", to_port="pf", bytes=64)])
     command = ["tcpdump", "-Z", "root", "-l", "-n", "-e", "-c", "4", "-i", "pf0"]
-    watch = lab.server("server1").popen([*command, "icmp and host 10.0.0.3"])
-    assert watch.stderr is not None
-    while "listening" not in watch.stderr.readline():
-        assert watch.poll() is None
-    assert lab.vm("a1").pings("10.0.0.3", count=2) == 2
-    lines = [line for line in watch.communicate(timeout=20)[0].splitlines() if line]
+    with lab.server("server1").popen([*command, "icmp and host 10.0.0.3"]) as watch:
+        assert watch.stderr is not None
+        while "listening" not in watch.stderr.readline():
+            assert watch.poll() is None
+        assert lab.vm("a1").pings("10.0.0.3", count=2) == 2
+        try:
+            lines = watch.communicate(timeout=5)[0].splitlines()
+        finally:
+            watch.terminate()
     assert sum("echo request" in line for line in lines) == 2
     assert sum("echo reply" in line for line in lines) == 2
     assert all("length 64" in line for line in lines)
