@@ -277,8 +277,14 @@ class OvsSwitch(Marked, Switch):
             check=False,
         )
         if result.returncode:
-            raise LabError(f"{self.name}: {' '.join(words[:4])} failed: {result.stderr.strip()}")
+            what = f"{' '.join(words[:4])} failed: {result.stderr.strip()}"
+            raise LabError(f"{self.name}: {what}{self._obituary()}")
         return result.stdout
+
+    def _obituary(self) -> str:
+        """How daemons have ended that should run; empty if all run."""
+        ended = [p.returncode for p in self._processes if p.poll() is not None]
+        return f"; a daemon ended with status {ended}, see {self.rundir.logs}" if ended else ""
 
     def _spawn(self, *command: str) -> None:
         """Start a daemon in the foreground of its own session, recorded for clean-up."""

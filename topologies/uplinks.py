@@ -42,9 +42,10 @@ class UplinkWatch:
 
     def start(self) -> None:
         """Begin to watch; the present state is reported first."""
+        kernel, asker = inside(self._space, _sockets)
         interfaces = (name for ports in self._uplinks.values() for name in ports.values())
-        self._usable_at = {name: 0.0 for name in interfaces if has_link(name)}
-        self._task = asyncio.create_task(self._watch(), name="uplinks")
+        self._usable_at = {name: 0.0 for name in interfaces if has_link(asker, name)}
+        self._task = asyncio.create_task(self._watch(kernel, asker), name="uplinks")
 
     async def stop(self) -> None:
         """Stop watching."""
@@ -52,13 +53,10 @@ class UplinkWatch:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _watch(self) -> None:
+    async def _watch(self, kernel: socket.socket, asker: socket.socket) -> None:
         """Look at the links when the kernel says that one has changed, and when one is due."""
         loop = asyncio.get_running_loop()
-        kernel, asker = inside(self._space, _sockets)
         with kernel, asker:
-            kernel.setblocking(False)
-            kernel.bind((0, _RTMGRP_LINK))
             while True:
                 now = loop.time()
                 await self._tell(asker, now)
@@ -89,6 +87,8 @@ class UplinkWatch:
 def _sockets() -> tuple[socket.socket, socket.socket]:
     """One that hears of changes, and one to ask for an interface's state."""
     kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    kernel.setblocking(False)
+    kernel.bind((0, _RTMGRP_LINK))
     return kernel, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 

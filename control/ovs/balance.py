@@ -21,7 +21,7 @@ from zlib import crc32
 from control.model.services import LoadBalancer, Member
 from control.model.types import ip_number
 from control.ovs.routing import hop, routed
-from control.ovs.tables import TUNNEL_PORT, Reg, Role, Table, Zone, flow, goto, has, load
+from control.ovs.tables import ENTER, TUNNEL_PORT, Reg, Role, Table, Zone, flow, goto, has, load
 from control.policy.reasons import PORT_UPLINK
 from control.policy.rules import rule_sets
 from control.policy.view import Guest, View
@@ -156,8 +156,8 @@ def _choose(view: View, service: _Service) -> Iterator[str]:
     any_router, own = routed(view)
     turned = f"{has(Reg.ROLE, Role.UPLINK)},{own}"
     match = f"{tenant},{service.fields}"
-    yield flow(Table.CHOOSE, 10, f"{match},{any_router}", track)
-    yield flow(Table.CHOOSE, 11, f"{match},{own}", track)
+    yield flow(Table.CHOOSE, 10, f"{match},{any_router}", ENTER, track)
+    yield flow(Table.CHOOSE, 11, f"{match},{own}", ENTER, track)
     yield flow(Table.CHOOSE, 12, f"{match},{turned}", load(Reg.ROLE, Role.TURNED), track)
     for target in service.targets:
         known = f"{match},ct_mark={target.mark}"

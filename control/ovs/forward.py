@@ -77,22 +77,31 @@ def _floods(view: View, network: Network, head: str) -> Iterator[str]:
         yield flow(Table.FORWARD, 17, match, *_outputs(set(vfs) - {guest.port}), *pf)
     yield flow(Table.FORWARD, 16, outside, *_outputs(vfs), *pf)
     away = _flood_away(view, network)
-    if view.nic.mode != "veb":
+    if _mode(view, network) != "veb":
         match = f"{head},{has(Reg.ROLE, Role.VF)}"
         yield flow(Table.FORWARD, 15, match, *copies, *pf, *away)
     yield flow(Table.FORWARD, 14, head, *copies, *_outputs(vfs), *pf, *away)
 
 
 def _unknown(view: View, network: Network, head: str) -> Iterator[str]:
-    """Unknown unicast: from outside to promiscuous VFs, else as the network says."""
+    """Unknown unicast: out by the uplink of a plain network, and to promiscuous VFs."""
     trusted = [g.port for g in _here(view, network) if g.vm.trust]
     outside = f"{head},{has(Reg.ROLE, Role.UPLINK)}"
-    yield flow(Table.FORWARD, 11, outside, *_outputs(trusted))
-    if not network.overlay:
+    yield flow(Table.FORWARD, 12, outside, *_outputs(trusted))
+    flooding = network.overlay and network.unknown == "flood"
+    if not network.overlay and not trusted:
         yield flow(Table.FORWARD, 10, head, *to_port(PORT_UPLINK))
-    elif network.unknown == "flood":
-        vfs = [g.port for g in _here(view, network)] if view.nic.mode == "veb" else []
-        yield flow(Table.FORWARD, 10, head, *_outputs(vfs), *_flood_away(view, network))
+        return
+    local = [g.port for g in _here(view, network)] if flooding else trusted
+    away = [] if network.overlay and not flooding else _flood_away(view, network)
+    if _mode(view, network) != "veb":
+        yield flow(Table.FORWARD, 11, f"{head},{has(Reg.ROLE, Role.VF)}", *away)
+    yield flow(Table.FORWARD, 10, head, *_outputs(local), *away)
+
+
+def _mode(view: View, network: Network) -> str:
+    """How VFs of a network see each other. No ToR sends a tunnel's frame back."""
+    return "veb" if view.nic.mode == "vepa" and network.overlay else view.nic.mode
 
 
 def _here(view: View, network: Network) -> list[Guest]:
@@ -122,12 +131,14 @@ def _flood_away(view: View, network: Network) -> list[str]:
 
 def _isolate(view: View) -> Iterator[str]:
     """VF to VF: not at all in private mode, by way of the ToR in VEPA mode."""
-    if view.nic.mode == "veb":
-        return
     for guest in view.local:
+        mode = _mode(view, guest.network)
         match = f"{has(Reg.ROLE, Role.VF)},{has(Reg.TO, guest.port)}"
-        hairpin = [load(Reg.TO, PORT_UPLINK), goto(Table.LEAVE)]
-        yield flow(Table.ISOLATE, 10, match, *(hairpin if view.nic.mode == "vepa" else []))
+        if mode == "vepa":
+            hairpin = [load(Reg.TO, PORT_UPLINK), goto(Table.FINISH)]
+            yield flow(Table.ISOLATE, 10, match, *hairpin)
+        elif mode == "private":
+            yield flow(Table.ISOLATE, 10, match)
 
 
 def _leave(network: Network) -> Iterator[str]:

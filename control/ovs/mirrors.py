@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from control.model.services import Mirror
-from control.ovs.tables import Reg, Table, flow, goto, has
+from control.ovs.tables import ENTER, Reg, Table, flow, goto, has
 from control.policy.mirrors import mirror_of, target_port
 from control.policy.view import View
 
@@ -32,8 +32,8 @@ def mirror_records(view: View) -> Iterator[MirrorRecord]:
             yield MirrorRecord(mirror.name, tuple(out), tuple(into), port, mirror.bytes)
 
 
-def mirror_flows(view: View) -> Iterator[str]:
-    """Copies that rules ask for: made when the packet has passed everything."""
+def finish_flows(view: View) -> Iterator[str]:
+    """What has passed everything: its connection entered, and copied where a rule asks for it."""
     named = {rule.mirror for group in view.state.groups for rule in group.rules if rule.mirror}
     mirrors = [m for m in view.state.mirrors if m.name in named]
     for mirror in mirrors:
@@ -43,9 +43,9 @@ def mirror_flows(view: View) -> Iterator[str]:
             match = has(Reg.MIRROR_OUT, mirror.id)
             yield flow(Table.COPY, 10, match, copy, goto(Table.COPY_IN))
             yield flow(Table.COPY_IN, 10, has(Reg.MIRROR_IN, mirror.id), copy)
-    if mirrors:
-        copies = f"resubmit(,{Table.COPY:d})"
-        yield flow(Table.FINISH, 10, "", copies, goto(Table.LEAVE))
+    enter = [ENTER] if any(guest.stateful for guest in view.local) else []
+    copies = [f"resubmit(,{Table.COPY:d})"] if mirrors else []
+    yield flow(Table.FINISH, 0, "", *enter, *copies, goto(Table.LEAVE))
 
 
 def _output(mirror: Mirror, port: int) -> str:

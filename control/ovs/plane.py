@@ -21,6 +21,7 @@ from control.policy.view import View
 from control.store import STATE, Store
 
 _ASSUMED = frozenset({PORT_UPLINK})
+ONE_BY_ONE = 100  # above, all of a VM's connections are judged anew by their next packet
 
 
 class Bridge(Protocol):
@@ -155,7 +156,7 @@ class OvsPlane:
             for connection in revoked(view, parse_tracked(bridge.connections())):
                 ended.setdefault(connection.zone, []).append(connection.text)
             for zone, connections in ended.items():
-                bridge.forget(zone, connections)
+                bridge.forget(zone, connections if len(connections) <= ONE_BY_ONE else None)
         return len(program.flows)
 
     def _abandoned(self, nic: str, view: View) -> Iterator[int]:

@@ -97,7 +97,12 @@ def _guard(guest: Guest) -> Iterator[str]:
     for address in ("0.0.0.0", *guest.v4):
         yield flow(Table.GUARD, 10, f"{who},ip,nw_src={address}", go)
         yield flow(Table.GUARD, 10, f"{who},arp,arp_spa={address}{own}", go)
-    for text in ("::", str(IPv6Address(link_local(vm.mac))), *guest.v6):
+    own_v6 = (str(IPv6Address(link_local(vm.mac))), *guest.v6)
+    advertised = f"{who},icmp6,icmp_type=136,icmp_code=0"
+    yield flow(Table.GUARD, 11, f"{who},icmp6,icmp_type=136")
+    for text in ("::", *own_v6):
         yield flow(Table.GUARD, 10, f"{who},ipv6,ipv6_src={text}", go)
+        for target in own_v6:  # nobody speaks for another's address
+            yield flow(Table.GUARD, 12, f"{advertised},ipv6_src={text},nd_target={target}", go)
     for protocol in ("ip", "arp", "ipv6"):
         yield flow(Table.GUARD, 8, f"{who},{protocol}")

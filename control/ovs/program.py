@@ -11,7 +11,8 @@
 | 22, 23 | forwarding by network and MAC address; VEPA and private mode |
 | 24, 25 | virtual services at the member |
 | 30, 31, 32 | rules of the receiving VM |
-| 33, 34, 35, 40 | copies that rules ask for; the network's tag or tunnel on, and out |
+| 33, 34, 35, 36 | copies that rules ask for; connections entered for their sender |
+| 40 | the network's tag or tunnel on, and out |
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field
 from control.model import DesiredState
 from control.ovs.balance import balance_flows, balance_groups
 from control.ovs.forward import forward_flows, uplink_group
-from control.ovs.mirrors import MirrorRecord, mirror_flows, mirror_records
+from control.ovs.mirrors import MirrorRecord, finish_flows, mirror_records
 from control.ovs.ports import port_flows
 from control.ovs.rates import connection_limits, meters
 from control.ovs.routing import routing_flows
@@ -58,7 +59,7 @@ def bridge_program(
         *rule_flows(view),
         *balance_flows(view),
         *forward_flows(view),
-        *mirror_flows(view),
+        *finish_flows(view),
         *(flow(table, 0, "", goto(after)) for table, after in DEFAULTS),
     )
     ends = {p.tunnel_address: view.nic.underlay_gateway or p.tunnel_mac for p in view.peers}

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from control.ovs.tables import (
     ANY_ROUTER,
+    ENTER,
     Reg,
     Role,
     Table,
@@ -184,6 +185,7 @@ def _floating_out(entry: Entry) -> Iterator[str]:
         Table.OUTSIDE,
         20,
         f"{has(Reg.TENANT, _int(match['tenant']))},ip,nw_src={_v4(match['address'])}",
+        ENTER,
         f"set_field:{_v4(params['address'])}->nw_src",
         goto(Table.FORWARD),
     )
@@ -203,7 +205,7 @@ def _shared(view: View) -> Iterator[str]:
                 ports = "" if protocol.startswith("icmp") else f":{snat.ports}"
                 nat = f"nat(src={snat.address}{ports})"
                 commit = f"ct(commit,zone={zone},{nat},table={Table.TRANSLATED:d})"
-                yield flow(Table.OUTSIDE, 10, f"{who},{protocol}", commit)
+                yield flow(Table.OUTSIDE, 10, f"{who},{protocol}", ENTER, commit)
             for role in (Role.UPLINK, Role.PF):
                 back = f"{has(Reg.NETWORK, outside.id)},{has(Reg.ROLE, role)},ip"
                 back += f",nw_dst={snat.address},dl_dst={view.nic.router_mac}"

@@ -98,7 +98,10 @@ def _stateless(side: _Side, who: str) -> Iterator[str]:
 
 
 def _stateful(guest: Guest, side: _Side, who: str) -> Iterator[str]:
-    """Into the tracker and on: known connections pass, new ones are entered when allowed."""
+    """Into the tracker and on: known connections pass, new ones are entered when allowed.
+
+    The sender's entry waits until the receiver, if it is here, has allowed the connection too.
+    """
     track = f"ct(table={side.rules:d},zone={guest.port})"
     for version in ("ip", "ipv6"):
         match = f"{who},{version},dl_dst={GROUP_BIT}"
@@ -109,12 +112,18 @@ def _stateful(guest: Guest, side: _Side, who: str) -> Iterator[str]:
         match = f"{who},ct_state=+trk{state}-inv"
         yield flow(side.rules, _JUDGED, match, goto(side.after))
     yield flow(side.rules, _JUDGED, f"{who},{has(Reg.KNOWN, 1)}", goto(side.commit))
-    commit = [f"ct(commit,zone={guest.port})", load(Reg.PAID, 1), goto(side.after)]
+    commit = f"ct(commit,zone={guest.port})"
     for version in ("ip", "ipv6"):
         new = f"{who},{version},ct_state=+trk+new"
-        yield flow(side.commit, 10, new, *paying(guest), *commit)
-        if side.direction == "in" and paying(guest):
-            yield flow(side.commit, 20, f"{new},{has(Reg.PAID, 1)}", *commit)
+        if side.direction == "out":
+            marks = [load(Reg.PAID, 1), load(Reg.ENTERS, guest.port)]
+            yield flow(side.commit, 10, new, *paying(guest), *marks, goto(side.after))
+            entering = f"{version},{has(Reg.ENTERS, guest.port)}"
+            yield flow(Table.ENTER, 10, entering, commit, load(Reg.ENTERS, 0))
+            continue
+        yield flow(side.commit, 10, new, *paying(guest), commit, goto(side.after))
+        if paying(guest):
+            yield flow(side.commit, 20, f"{new},{has(Reg.PAID, 1)}", commit, goto(side.after))
 
 
 def _ranks(rules: RuleSet) -> dict[int, int]:

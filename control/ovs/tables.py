@@ -47,6 +47,7 @@ class Table(IntEnum):
     COPY = 33
     COPY_IN = 34
     FINISH = 35
+    ENTER = 36
     LEAVE = 40
 
 
@@ -64,6 +65,7 @@ class Reg(IntEnum):
     MIRROR_OUT = 8
     MIRROR_IN = 9
     MEMBER = 10  # mark of the chosen member
+    ENTERS = 11  # zone of the sending VF, if a new connection is to be entered there
 
 
 class Role(IntEnum):
@@ -120,6 +122,9 @@ def turn_back(role: int) -> list[str]:
     return ["in_port"]
 
 
+ENTER = f"resubmit(,{Table.ENTER:d})"
+"""Action: enter a new connection for its sender, now that all agree or its addresses change."""
+
 DEFAULTS = (
     (Table.GUARD, Table.NEIGHBOR),
     (Table.NEIGHBOR, Table.INSIDE),
@@ -136,6 +141,5 @@ DEFAULTS = (
     (Table.IN, Table.FINISH),
     (Table.IN_COMMIT, Table.FINISH),
     (Table.COPY, Table.COPY_IN),
-    (Table.FINISH, Table.LEAVE),
 )
 """Where a packet goes on that nothing in a table matches; elsewhere it is dropped."""

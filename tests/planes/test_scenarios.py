@@ -219,7 +219,9 @@ def test_what_is_forbidden_ends(lab: Lab):
         assert again(SILENCE_S) is None
         assert not reached(lab, "a1", "10.0.0.3")
         change(lab, groups=[SecurityGroup(name="web", rules=rules)])
-        assert again() == "m3 10.0.0.1"  # the question that was lost is repeated
+        answer = again()  # perhaps to both questions: the one that was lost is repeated
+        assert answer is not None
+        assert answer.startswith("m3 10.0.0.1")
 
 
 def test_a_mirror_copies_to_the_server(lab: Lab):
