@@ -13,9 +13,7 @@ import os
 import re
 import signal
 import socket
-import socket
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 
 from control.model import Vm
 from topologies.errors import LabError
