@@ -78,12 +78,12 @@ class Hypervisor:
         self._discovered = True
         network = self._network
         switch_sides, back_ends = {}, {network.backend(name): name for name in self._vms}
-        present = {name: index for index, name in socket.if_nameindex()}
+        present = {name for _, name in socket.if_nameindex()}
         for nic in network.topology.nics:
+            space = inside(network.nics[nic.name].space, socket.if_nameindex)
+            numbers = {name: number for number, name in space}
             for vf in range(nic.vfs):
-                side = network.vf(nic.name, vf)
-                if side in present:  # an Open vSwitch takes its ports into its own namespace
-                    switch_sides[present[side]] = (nic.name, vf)
+                switch_sides[numbers[network.vf(nic.name, vf)]] = (nic.name, vf)
                 device = network.vf_host(nic.name, vf)
                 if device in present:
                     shown = await _run(["tc", "filter", "show", "dev", device, "ingress"])
