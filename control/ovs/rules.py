@@ -77,6 +77,7 @@ def _judge(guest: Guest, rules: RuleSet, side: _Side) -> Iterator[str]:
         yield flow(side.first, 5, f"{who},{protocol}", "ct_clear", goto(side.rules))
     allow = goto(side.commit if guest.stateful else side.after)
     ranks = _ranks(rules)
+    mirrored = any(rule.mirror for rule in rules.rules if rule.direction == side.direction)
     seen: set[tuple[int, str]] = set()
     for rule in rules.rules:
         if rule.direction == side.direction:
@@ -87,6 +88,9 @@ def _judge(guest: Guest, rules: RuleSet, side: _Side) -> Iterator[str]:
                 if (rank, match) not in seen:
                     seen.add((rank, match))
                     yield flow(side.rules, rank, f"{who},{match}", *actions)
+                    if guest.stateful and mirrored:  # it copies known connections too
+                        known = f"{who},{match},ct_state=+trk+est-inv"
+                        yield flow(side.rules, _JUDGED + rank, known, *copy, goto(side.after))
     is_open = rules.open_out if side.direction == "out" else rules.open_in
     for protocol in ("ip", "ipv6"):
         yield flow(side.rules, _DEFAULT, f"{who},{protocol}", *([allow] if is_open else []))
