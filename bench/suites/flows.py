@@ -25,6 +25,7 @@ RATES = (500, 1000, 2000, 3000, 4000, 5000, 6000, 8000, 10000, 12000)
 MANY = 100_000
 _PORT, _PORTS = 7000, 8
 _LATE_MS = 500.0  # a longer queue than this at the end is one that grows
+_TRIES = 2  # something else on the machine may spoil one
 _KEPT_UP = 0.9
 _SETTLE_S = 1.0
 _BURST, _BURST_S = 4000, 0.4  # what fits into the queues on the way
@@ -59,15 +60,23 @@ def _flows(lab: Lab, condition: str, effort: Effort) -> Round:
     steps = []
     with _stateful(lab, client, server):
         for rate in RATES:
-            step = _offer(client, server, first, rate, effort.seconds)
-            first += int(step["sent"])
-            steps.append(step)
-            if step["received"] < step["sent"] or step["max_ms"] > _LATE_MS:
+            for _ in range(_TRIES):
+                step = _offer(client, server, first, rate, effort.seconds)
+                first += int(step["sent"])
+                steps.append(step)
+                if _went_well(step):
+                    break
+            else:
                 break
             good = {"per_s": step["per_s"], "p99_ms": step["p99_ms"]}
             if step["per_s"] < _KEPT_UP * rate:
                 break  # the sender is at its limit
     return Round(good, {"steps": steps})
+
+
+def _went_well(step: dict[str, Any]) -> bool:
+    """Whether all first packets arrived, and none was late."""
+    return bool(step["received"] == step["sent"] and step["max_ms"] <= _LATE_MS)
 
 
 def _offer(
