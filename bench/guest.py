@@ -24,6 +24,7 @@ _REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # linux/asm-generic/socket.h: beyond the limits, as root
 _FLOW_PORT, _FLOWS = 20_000, 32_768
 _TIMEOUT_S = 10.0
+_MAKE_UP_S = 0.01
 _GRACE_S = 1.0
 _PATIENCE_S = 0.2
 
@@ -38,12 +39,15 @@ def _until(seconds: float) -> Iterator[float]:
 
 
 def probe_send(address: str, port: int, rate: float, seconds: float) -> dict[str, Any]:
-    """Send ``rate`` numbered datagrams per second; tell how many. 0 seconds: until told to end."""
+    """Send ``rate`` numbered datagrams per second; tell how many. 0 seconds: until told to end.
+
+    After a pause the rest is left out: a burst of all of it would overflow a queue on the way.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.connect((address, port))
-        began, count = time.monotonic(), 0
+        due, count = time.monotonic(), 0
         for now in _until(seconds):
-            due = began + count / rate
+            due = max(due + 1 / rate, now - _MAKE_UP_S)
             if now < due:
                 time.sleep(due - now)
             with contextlib.suppress(OSError):

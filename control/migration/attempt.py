@@ -123,6 +123,7 @@ class Attempt:
         ahead = self._ahead = plan_ahead(self.record, self._site)
         await self._phase(Phase.FREEZE, lambda: self._freeze(ahead))
         await self._phase(Phase.TRANSFER, lambda: self._transfer(channel, ahead))
+        self._check_abort()  # for the last time: the switch begins without a pause
 
     async def _prepare(self) -> None:
         """The destination knows the VM, but nothing leads there."""
@@ -248,7 +249,8 @@ class Attempt:
 
     async def _phase(self, phase: Phase, step: Step) -> None:
         """Journal a phase, run it, and note its time."""
-        self._check_abort()
+        if not phase.forward:
+            self._check_abort()
         self.record = self.record.at(phase)
         self._store.journal_put(self.record.vm, self.record.model_dump(mode="json"))
         began = monotonic()
@@ -279,7 +281,7 @@ class Attempt:
                 await asyncio.sleep(POLL_S)
 
     def _check_abort(self) -> None:
-        if self._aborted and not self.record.phase.forward:
+        if self._aborted:
             raise AbortedError(f"the migration of {self.record.vm} was aborted by the user.")
 
     async def _copy_state(self) -> None:

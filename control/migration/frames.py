@@ -15,6 +15,8 @@ from control.policy.reasons import PORT_PF
 if TYPE_CHECKING:
     from control.fabric import Held
 
+BURST = 48  # BMv2 queues 64 packets at a port
+
 
 class HeldTraffic:
     """Collects what the NICs send up for one frozen VM."""
@@ -30,6 +32,7 @@ class HeldTraffic:
         self._site = site
         self._dropped_before = site.dropped(self._nics)
         self._open_at: Endpoint | None = None
+        self._releasing = False
         self._passing = False
         self.late = 0
 
@@ -43,14 +46,23 @@ class HeldTraffic:
         for port, payload, network in frames:
             kept = self.frames.put((nic, port >= PORT_PF), Frame(payload, network))
             self.late += kept and self._passing
-        if self._open_at is not None:
-            await self._flush(self._open_at)
+        if self._open_at is not None and not self._releasing:
+            await self._flush(self._open_at, len(self.frames))
 
     async def release(self, end: Endpoint) -> None:
-        """Deliver all that the NICs have sent up to the guest at ``end``; what comes follows."""
+        """Deliver all that the NICs have sent up to the guest at ``end``; what comes follows.
+
+        In bursts that a switch's queue takes, each sent when the one before has been handled.
+        """
         await self._site.caught_up(self._nics)
-        self._open_at = end
-        await self._flush(end)
+        self._open_at, self._releasing = end, True
+        try:
+            for _ in range(0, len(self.frames), BURST):
+                await self._flush(end, BURST)
+                await self.followed(end)
+        finally:
+            self._releasing = False
+        await self._flush(end, len(self.frames))
 
     async def followed(self, end: Endpoint) -> None:
         """Wait until what was released has left the NIC at ``end``: a write could overtake it."""
@@ -60,9 +72,8 @@ class HeldTraffic:
         """From now on frames go straight to the guest; any that still come up are late."""
         self._passing = True
 
-    async def _flush(self, end: Endpoint) -> None:
-        """Send on what is held now; what arrives meanwhile is sent on by its own arrival."""
-        frames = self.frames.take_all()
+    async def _flush(self, end: Endpoint, most: int) -> None:
+        frames = self.frames.take(most)
         try:
             await self._site.deliver(end.nic, end.vf, frames)
         except NicDownError:

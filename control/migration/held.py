@@ -44,13 +44,15 @@ class HeldFrames:
         self.held += 1
         return True
 
-    def take_all(self) -> list[Frame]:
-        """All held frames in the order in which to deliver them; they are not held any more."""
-        frames = [frame for queue in self._queues.values() for frame in queue]
+    def take(self, most: int) -> list[Frame]:
+        """The next frames to deliver, ``most`` of them at the most; they are not held any more."""
+        taken: list[Frame] = []
         for queue in self._queues.values():
-            queue.clear()
-        self._bytes = 0
-        return frames
+            part = queue[: most - len(taken)]
+            del queue[: len(part)]
+            taken += part
+        self._bytes -= sum(len(frame.payload) for frame in taken)
+        return taken
 
     def put_back(self, frames: Sequence[Frame]) -> None:
         """Hold frames again that could not be delivered, before all others."""

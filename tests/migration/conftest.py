@@ -1,4 +1,4 @@
-"""A data plane (servers, NICs, VMs) without a controller: tests bring, and kill, their own."""
+"""A running lab, and a data plane without a controller: tests bring, and kill, their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,14 +28,12 @@ SCRIPT = Path(__file__).with_name("controller_process.py")
 
 
 class DataPlane:
-    """Servers, NICs and VMs of ``two_servers``; NIC processes that die are started again."""
+    """Servers, NICs and VMs of ``two_servers``."""
 
     def __init__(self, network: LabNetwork, directory: Path) -> None:
         self.network = network
         self.directory = directory
-        self.closing = False
         self.at_home = False
-        self._watchers: list[threading.Thread] = []
         program = compile_program(
             plane("hybrid").source, choose_compiler(os.environ.get("P4C", "auto")).name
         )
@@ -56,26 +53,6 @@ class DataPlane:
 
     def vm(self, name: str) -> Machine:
         return Machine(self.network.node(name))
-
-    def nic_pid(self, name: str) -> int:
-        process = self.network.nics[name].process
-        assert process is not None
-        return process.pid
-
-    def watch(self) -> None:
-        """Start NIC processes again when they die, as the lab's watchdog does."""
-        for nic in self.network.nics.values():
-            thread = threading.Thread(target=self._watch, args=(nic,), daemon=True)
-            thread.start()
-            self._watchers.append(thread)
-
-    def _watch(self, nic: Any) -> None:
-        while nic.process is not None:
-            process = nic.process
-            process.wait()
-            if self.closing or nic.process is not process:
-                return
-            nic.start([])
 
     def controller(
         self, *, fault: str = "", timeout: float = 60, **task: Any
@@ -117,18 +94,13 @@ def data_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
         Ports(prefix=prefix, p4runtime=base, thrift=base + 2),
         offloads=target == "native",
     )
-    plane_: DataPlane | None = None
     try:
         network.build()
         for nic in network.nics.values():
             nic.wait_listening()
         asyncio.run(Hypervisor(network).prepare())
-        plane_ = DataPlane(network, directory)
-        plane_.watch()
-        yield plane_
+        yield DataPlane(network, directory)
     finally:
-        if plane_ is not None:
-            plane_.closing = True
         network.stop()
         rundir.release()
 

@@ -14,7 +14,7 @@ def frame(size: int, tag: int = 0) -> Frame:
 
 
 def tags(held: HeldFrames) -> list[int]:
-    return [frame.payload[0] for frame in held.take_all()]
+    return [frame.payload[0] for frame in held.take(100)]
 
 
 def test_frames_leave_in_the_order_in_which_they_were_sent():
@@ -34,10 +34,19 @@ def test_overflow_in_frames_and_in_bytes_is_counted():
     assert (held.held, held.overflowed) == (2, 2)
 
 
+def test_frames_are_taken_some_at_a_time():
+    held = HeldFrames(10, 1000, PLACES)
+    for place, tag in ((SOURCE, 1), (SOURCE, 2), (LOCAL, 3)):
+        held.put(place, frame(1, tag))
+    assert [f.payload[0] for f in held.take(1)] == [1]
+    assert [f.payload[0] for f in held.take(2)] == [2, 3]
+    assert held.take(2) == []
+
+
 def test_room_comes_back_when_frames_leave():
     held = HeldFrames(1, 100, PLACES)
     assert held.put(SOURCE, frame(100))
-    assert len(held.take_all()) == 1
+    assert len(held.take(100)) == 1
     assert held.put(SOURCE, frame(100))
 
 
@@ -45,7 +54,7 @@ def test_frames_put_back_are_next_again():
     held = HeldFrames(10, 1000, PLACES)
     held.put(SOURCE, frame(1, 1))
     held.put(LOCAL, frame(1, 2))
-    taken = held.take_all()
+    taken = held.take(100)
     held.put(SOURCE, frame(1, 3))
     held.put_back(taken)
     assert tags(held) == [1, 2, 3]
@@ -56,5 +65,5 @@ def test_nothing_disappears(arrivals):
     held = HeldFrames(20, 400, PLACES)
     for place, size in arrivals:
         held.put(place, frame(size))
-    assert len(held.take_all()) == held.held
+    assert len(held.take(100)) == held.held
     assert held.held + held.overflowed == len(arrivals)

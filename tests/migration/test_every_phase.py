@@ -1,0 +1,119 @@
+"""Each failure at each phase of a migration: undone before the switch, finished after it.
+
+``test_faults`` kills the controller; here a NIC dies, an uplink goes, or the user changes his mind.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from control.errors import ControlError, RefusedError
+from control.migration import faults
+from tests.lab.helpers import wait_for
+from tests.migration.helpers import go_home, leftovers, move
+from topologies import watchdog
+from topologies.lab import Lab
+
+BEFORE = ["prepare", "prepare.done", "pre-copy.done", "freeze", "freeze.done", "transfer.done"]
+AFTER = ["switch", "switch.done", "resume.done", "release.done"]
+Arm = Callable[[str, Callable[[], object]], None]
+
+
+@pytest.fixture(autouse=True)
+def as_at_first(lab: Lab) -> Iterator[None]:
+    """Every test ends with the VMs and the policy of the topology."""
+    yield
+    go_home(lab)
+
+
+@pytest.fixture
+def arm(monkeypatch: pytest.MonkeyPatch) -> Arm:
+    """Do something when a migration reaches a point, once."""
+
+    def at(point: str, act: Callable[[], object]) -> None:
+        pending = [point]
+
+        async def reach(reached: str) -> None:
+            if reached in pending:
+                pending.remove(reached)
+                act()
+
+        monkeypatch.setattr(faults, "reach", reach)
+
+    return at
+
+
+def settled(lab: Lab, server: str) -> None:
+    """vm1 is on ``server`` only: reached from both, nothing left over anywhere."""
+    wait_for(lambda: all(lab.controller.fabric.is_up(nic) for nic in ("nic1", "nic2")))
+    assert lab.controller.vm("vm1").server == server
+    assert [p.role for p in lab.controller.fabric.placements["vm1"]] == ["active"]
+    assert lab.controller.migrations.journal() == {}
+    assert leftovers(lab) == []
+    wait_for(lambda: lab.vm("vm1").pings(lab.vm("vm3").ip, count=2) == 2)  # it speaks first
+    for other in ("vm2", "vm3"):
+        assert lab.vm(other).pings(lab.vm("vm1").ip, count=2) == 2, other
+
+
+@pytest.mark.parametrize("nic", ["nic1", "nic2"])
+@pytest.mark.parametrize("point", [*BEFORE, *AFTER])
+def test_a_nic_dies(lab: Lab, arm: Arm, monkeypatch: pytest.MonkeyPatch, point: str, nic: str):
+    """Whether it is missed before the switch or only afterwards, the VM is at one place."""
+    monkeypatch.setattr(watchdog, "RESTARTS", 100)
+    session = lab.controller.fabric.nic(nic)
+    before = session.sessions
+    arm(point, lambda: os.kill(lab.network.nics[nic].process.pid, signal.SIGKILL))
+    server = "server2"
+    try:
+        assert move(lab, "vm1", server).outcome == "moved"
+    except ControlError:
+        assert point in BEFORE
+        server = "server1"
+    wait_for(lambda: session.sessions > before and session.is_up)
+    settled(lab, server)
+
+
+@pytest.mark.parametrize("point", BEFORE)
+def test_the_user_aborts(lab: Lab, arm: Arm, point: str):
+    arm(point, lambda: lab.controller.abort("vm1"))
+    with pytest.raises(ControlError, match="aborted by the user"):
+        move(lab, "vm1", "server2")
+    settled(lab, "server1")
+
+
+@pytest.mark.parametrize("point", AFTER)
+def test_too_late_to_abort(lab: Lab, arm: Arm, point: str):
+    def late() -> None:
+        with pytest.raises(RefusedError, match="switched to its new server already"):
+            lab.controller.abort("vm1")
+
+    arm(point, late)
+    assert move(lab, "vm1", "server2").outcome == "moved"
+    settled(lab, "server2")
+
+
+@pytest.mark.parametrize("nic", ["nic1", "nic2"])
+@pytest.mark.parametrize("point", ["prepare", "freeze.done", "switch", "resume.done"])
+def test_an_uplink_goes_down(lab: Lab, arm: Arm, point: str, nic: str):
+    """Memory does not cross, which undoes it; from the switch on only the tables matter."""
+
+    def link(state: str) -> None:
+        subprocess.run(["ip", "link", "set", lab.network.uplink(nic), state], check=True)
+
+    arm(point, lambda: link("down"))
+    try:
+        if point in AFTER:
+            assert move(lab, "vm1", "server2").outcome == "moved"
+        else:
+            with pytest.raises(ControlError, match=r"reach"):
+                move(lab, "vm1", "server2")
+    finally:
+        link("up")
+    ports = lab.controller.fabric.uplinks
+    wait_for(lambda: ports(nic) == frozenset({1}))
+    settled(lab, "server2" if point in AFTER else "server1")
