@@ -105,8 +105,8 @@ def data_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
         rundir.release()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab of two servers with two VMs each, for all tests of running migrations."""
+    """A lab of two servers with two VMs each, for the tests of one module."""
     with Lab("two_servers", lab_options(tmp_path_factory.mktemp("live"), "l")) as running:
         yield running
