@@ -43,6 +43,8 @@ def adopt(
         for identity in ((key[2], key[2]), (key[2].reverse, key[2].reverse)):
             if identity in known and key in found.strangers:
                 _take(decider, found, known[identity])
+    for key in list(found.strangers):
+        _claim(decider, found, known, _one_way(decider, key))
     return found
 
 
@@ -78,8 +80,18 @@ def _plain(decider: Decider, key: EntryKey, partner: EntryKey) -> Connection:
     vm_b, zone_b = _end(decider, partner)
     connection = Connection(key[2], key[2], vm_a, vm_b, zone_a, zone_b, key[0])
     connection.tracks = decider.stateful({vm_a, vm_b})
+    connection.barring = decider.barring(vm_a, vm_b, key[2])
     connection.payer = vm_a or vm_b or ""
     return connection
+
+
+def _one_way(decider: Decider, key: EntryKey) -> Connection | None:
+    """The connection of an entry whose replies are left to the rules; None if they are not."""
+    nic, _, flow = key
+    _, zone = _end(decider, key)
+    connection = _plain(decider, key, (nic, zone, flow.reverse))
+    known = connection.barring and key in connection.entries(decider.places)
+    return connection if known else None
 
 
 def _end(decider: Decider, key: EntryKey) -> tuple[str | None, int]:

@@ -218,10 +218,22 @@ class Decider:
         return judge is None or judge.allows(direction, flow)
 
     def still_allowed(self, connection: Connection) -> bool:
-        """Whether the present rules would allow a connection that exists."""
-        a, b = connection.vm_a, connection.vm_b
-        return (a is None or self.allows(a, "out", connection.before)) and (
-            b is None or self.allows(b, "in", connection.after)
+        """Whether the present rules would allow a connection that exists, with the same replies."""
+        a, b, flow = connection.vm_a, connection.vm_b, connection.before
+        return (
+            (a is None or self.allows(a, "out", flow))
+            and (b is None or self.allows(b, "in", connection.after))
+            and (connection.translated or connection.barring == self.barring(a, b, flow))
+        )
+
+    def barring(self, vm_a: str | None, vm_b: str | None, flow: Flow) -> frozenset[str]:
+        """Those of a flow's two VMs whose stateless rules deny the replies to it."""
+        return frozenset(
+            vm
+            for vm, direction in ((vm_a, "in"), (vm_b, "out"))
+            if vm is not None
+            and vm not in self._stateful
+            and not self.allows(vm, direction, flow.reverse)
         )
 
     def _plain(self, punt: Punt, tenant: int, flow: Flow, vm_a: str | None) -> Decision:
@@ -232,6 +244,7 @@ class Decider:
             vm_b = None  # its own NIC drops and counts it
         connection = Connection(flow, flow, vm_a, vm_b, tenant, tenant, punt.nic)
         connection.tracks = self.stateful({vm_a, vm_b})
+        connection.barring = self.barring(vm_a, vm_b, flow)
         return self._paid(punt, connection)
 
     def _balance(self, punt: Punt, tenant: int, flow: Flow, vm_a: str | None) -> Decision:

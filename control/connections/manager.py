@@ -405,7 +405,10 @@ class ConnectionManager:
             return len(found.connections)
 
     async def recheck(self) -> int:
-        """End the connections that the present rules deny; returns how many."""
+        """End the connections that the present rules deny, or whose replies they judge otherwise.
+
+        Returns how many. The next packet of one that is still allowed begins it anew.
+        """
         async with self._lock:
             decider = self._decider()
             denied = {c for c in self._by_entry.values() if not decider.still_allowed(c)}

@@ -50,8 +50,10 @@ class Connection:
     are the address spaces in which packets of a and b arrive when they come by the uplink or PF.
     ``entry_nic`` is where the first packet was seen; a shared NAT address stays there.
     ``installed`` are its entries in the NICs, with what each flow becomes. ``closing`` says from
-    which ends a FIN has come. ``active_at`` and ``copied`` are of a connection that has moved:
-    when the NIC that it has left saw its last packet, and when entries were copied to others.
+    which ends a FIN has come. ``barring`` are those of its VMs whose stateless rules deny the
+    replies: where such a VM is, the replies stay with the rules. ``active_at`` and ``copied`` are
+    of a connection that has moved: when the NIC that it has left saw its last packet, and when
+    entries were copied to others.
     """
 
     before: Flow
@@ -63,6 +65,7 @@ class Connection:
     entry_nic: str
     payer: str = ""
     tracks: frozenset[str] = frozenset()  # VMs whose rules are stateful
+    barring: frozenset[str] = frozenset()
     service: str | None = None
     nat_port: tuple[str, int, int] | None = None
     closing: int = 0
@@ -101,9 +104,13 @@ class Connection:
         reverse = self.before.reverse
         tracking_a = at_a if self.vm_a in self.tracks else {}
         tracking_b = at_b if self.vm_b in self.tracks else {}
+        ends = ((self.vm_a, at_a), (self.vm_b, at_b))
+        barred = [at for vm, at in ends if vm in self.barring]
         for nic in {**tracking_a, **tracking_b}:
             for zone in _zones(at_a, nic, self.zone_a):
                 yield nic, zone, self.before, None
+            if any(at.keys() == {nic} for at in barred):
+                continue
             for zone in _zones(at_b, nic, self.zone_b):
                 yield nic, zone, reverse, None
 

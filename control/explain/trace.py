@@ -51,6 +51,7 @@ class Way:
     router: int = 0
     known: bool = False
     translated: bool = False
+    routed: bool = False
     in_stateful: int = 0
     tunnel: int = 0
     out_port: int | None = None
@@ -226,7 +227,8 @@ def _to_router(way: Way) -> bool:
 
 
 def _route(tables: Tables, way: Way) -> None:
-    if not _to_router(way):
+    way.routed = _to_router(way)
+    if not way.routed:
         return
     version, dst = way.packet.version, way.packet.dst
     entry = tables.exact(f"host_v{version}_table", tenant=way.tenant, address=dst)
@@ -248,6 +250,11 @@ def _route(tables: Tables, way: Way) -> None:
 def _forward(tables: Tables, way: Way) -> None:
     mac = way.packet.dst_mac
     entry = tables.exact("l2_table", network=way.network, mac=mac)
+    turns = way.in_port < PORT_PF and way.known and way.routed
+    if entry is None and turns:
+        way.out_port = PORT_UPLINK
+        way.say("forward", f"{_mac(mac)} is beyond the uplink by which it came")
+        return
     if entry is None:
         role = ROLE_VF if way.from_vf else ROLE_UPLINK if way.in_port < PORT_PF else 2
         entry = tables.exact("unknown_table", **{"network": way.network, "from": role})
@@ -263,7 +270,7 @@ def _forward(tables: Tables, way: Way) -> None:
     way.tunnel = params.get("tunnel", 0)
     target = f"tunnel {way.tunnel}" if way.tunnel else port_name(way.out_port)
     way.say("forward", f"{_mac(mac)} is behind {target}", entry)
-    if way.out_port == way.in_port:
+    if way.out_port == way.in_port and not turns:
         way.dropped("forward", DropReason.SAME_PORT)
 
 

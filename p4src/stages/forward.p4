@@ -5,6 +5,9 @@
 //
 // Group addresses that no entry knows flood their network (group number = network number).
 // Unknown unicast is a matter of policy per network and direction: the unknown_table.
+// What came by the uplink leaves by it again only if it is routed and of a known connection: its VM
+// is on another server, as a virtual service's member may be, or one that moved and keeps its
+// connections through a shared address here.
 #ifndef STAGES_FORWARD_P4
 #define STAGES_FORWARD_P4
 
@@ -73,16 +76,20 @@ control ForwardStage(inout metadata_t meta) {
     }
 
     apply {
+        bool from_uplink = meta.in_role == ROLE_UPLINK;
+        bool turns = from_uplink && meta.settled == 1 && meta.routed == 1;
         if (!l2_table.apply().hit) {
             if (meta.group_addressed == 1) {
                 meta.group = meta.next_network;
+            } else if (turns) {
+                meta.out_port = PORT_UPLINK;
             } else {
                 unknown_table.apply();
             }
         }
         if (meta.drop == DROP_NONE && meta.group == 0) {
-            bool to_uplink = meta.out_port == PORT_UPLINK;
-            if (meta.out_port == meta.in_port || (meta.in_role == ROLE_UPLINK && to_uplink)) {
+            bool back = from_uplink && meta.out_port == PORT_UPLINK;
+            if ((back && !turns) || (!back && meta.out_port == meta.in_port)) {
                 meta.drop = DROP_SAME_PORT;
             }
         }

@@ -9,10 +9,11 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, ICMPerror, IPerror
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
+from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet
 
 from control.connections import Refusal
-from control.model import Placement
+from control.model import DesiredState, Placement
 from control.policy.reasons import DropReason, PuntReason
 
 from .rig import PF, UPLINK, mac, state, tcp, udp, vf, vm
@@ -77,6 +78,68 @@ def test_a_mirroring_rule_copies_every_packet_of_a_connection(
     other = tcp(1, 2, dport=81)
     owner, reason = (vf(1), DropReason.POLICY_IN) if member == 2 else (vf(0), DropReason.POLICY_OUT)
     one.rig.drops(vf(0), other, reason, owner)
+
+
+def _beside_stateless(
+    *rules: dict[str, Any], client: bool = True, stateful: bool = False
+) -> DesiredState:
+    """The stateful vm2 of `web`; a client vm1 or else a server vm3 with rules of its own."""
+    web_group = {"name": "web", "rules": [{"protocol": "tcp", "ports": 80}]}
+    own = {"name": "own", "stateful": stateful, "rules": rules}
+    vms = [vm(1), vm(2, groups=["web"]), vm(3)]
+    vms[0 if client else 2]["groups"] = ["own"]
+    return state(groups=[web_group, own], vms=vms)
+
+
+def test_stateless_rules_of_the_client_judge_replies(nic: Any) -> None:
+    one = nic(_beside_stateless({"direction": "out", "protocol": "tcp", "ports": 80}))
+    syn, reply = tcp(1, 2), tcp(2, 1, "SA", sport=80, dport=4000)
+    assert one.first(vf(0), syn) == [(vf(1), bytes(syn))]
+    one.rig.passes(vf(0), tcp(1, 2, "A"), vf(1))
+    one.rig.drops(vf(1), reply, DropReason.POLICY_IN, vf(0))
+
+
+def test_stateless_rules_of_the_server_judge_replies(nic: Any) -> None:
+    rules = ({"protocol": "udp", "ports": 53}, {"direction": "out", "protocol": "tcp"})
+    one = nic(_beside_stateless(*rules, client=False))
+    query = udp(2, 3, sport=3333, dport=53)
+    assert one.first(vf(1), query) == [(vf(2), bytes(query))]
+    one.rig.passes(vf(1), query, vf(2))
+    one.rig.drops(vf(2), udp(3, 2, sport=53, dport=3333), DropReason.POLICY_OUT, vf(2))
+
+
+def test_a_change_of_stateless_rules_reaches_connections(nic: Any) -> None:
+    ask = {"direction": "out", "protocol": "tcp", "ports": 80}
+    replies = {"protocol": "tcp", "remote_ports": 80}
+    deaf, hearing = _beside_stateless(ask), _beside_stateless(ask, replies)
+    one = nic(deaf)
+    syn, reply = tcp(1, 2), tcp(2, 1, "SA", sport=80, dport=4000)
+    one.first(vf(0), syn)
+    one.change(hearing)
+    assert asyncio.run(one.manager.recheck()) == 1
+    one.first(vf(0), syn)
+    one.rig.passes(vf(1), reply, vf(0))
+    assert asyncio.run(one.manager.recheck()) == 0
+    one.change(deaf)
+    assert asyncio.run(one.manager.recheck()) == 1
+    one.first(vf(0), syn)
+    one.rig.drops(vf(1), reply, DropReason.POLICY_IN, vf(0))
+    one.change(_beside_stateless(ask, stateful=True))
+    assert asyncio.run(one.manager.recheck()) == 1
+    one.first(vf(0), syn)
+    one.rig.passes(vf(1), reply, vf(0))
+
+
+def test_stateless_rules_are_judged_where_their_vm_is(nic: Any) -> None:
+    one = nic(_beside_stateless({"direction": "out", "protocol": "tcp", "ports": 80}))
+    one.first(vf(0), tcp(1, 2))
+    away = [Placement(vm="vm1", nic="nic2", vf=6), Placement(vm="vm2", nic="nic1", vf=1)]
+    one.change(one.decider.state, [Placement(vm="vm1", nic="nic1", vf=0, role="moved"), *away])
+    asyncio.run(one.manager.copy("vm1", "nic1", "nic2"))
+    one.change(one.decider.state, away)
+    asyncio.run(one.manager.drop("vm1", "nic1"))
+    one.rig.passes(vf(1), tcp(2, 1, "SA", sport=80, dport=4000), UPLINK)
+    assert len(one.manager) == 1
 
 
 def test_a_guest_cannot_enter_another_ones_connection(nic: Any) -> None:
@@ -330,6 +393,21 @@ def test_member_on_another_server(nic: Any) -> None:
     assert there[4095].action == "pass_connection"
 
 
+@pytest.mark.parametrize("room", [10**9, 0])
+def test_an_outside_client_reaches_a_member_on_another_server(nic: Any, room: int) -> None:
+    one = nic(balanced(members=[{"vm": "vm4", "port": 8080}]))
+    one.board.limit = room
+    outside = Ether(src=mac(9), dst=OWN_ROUTER)
+    request = IP(src="10.0.0.9", dst="10.0.0.100") / TCP(sport=3000, dport=80)
+    ((port, frame),) = one.first(UPLINK, outside / request)
+    packet = checked(frame)
+    assert (port, packet.dst, packet[IP].dst, packet[IP].ttl) == (UPLINK, mac(4), "10.0.0.4", 63)
+    if room:
+        assert one.rig.exchange(UPLINK, outside / request) == [(UPLINK, frame)]
+    stray = outside / IP(src="10.0.0.9", dst="10.0.0.4") / TCP(dport=8080)
+    one.rig.drops(UPLINK, stray, DropReason.UNKNOWN_DESTINATION, UPLINK)
+
+
 def test_weights() -> None:
     from control.connections.choice import choose_member
     from control.connections.flow import Flow
@@ -399,6 +477,20 @@ def test_shared_address_with_ports(nic: Any, layer: Any) -> None:
     stranger = one.rig.punted(UPLINK, sent_inside("192.0.2.1", layer(sport=54, dport=20000)))
     assert stranger.meta["reason"] == PuntReason.ROUTER
     assert not one.manager.in_software(punt(stranger))
+
+
+def test_a_vm_that_moved_away_is_reached_through_its_shared_address(nic: Any) -> None:
+    one = nic(natted())
+    one.first(vf(0), sent_outside(1, UDP(sport=7777, dport=53)))
+    stays = [Placement(vm="vm2", nic="nic1", vf=1), Placement(vm="vm3", nic="nic1", vf=2)]
+    one.change(natted(), [Placement(vm="vm1", nic="nic2", vf=6), *stays])
+    asyncio.run(one.manager.drop("vm1", "nic1"))
+    reply = sent_inside("192.0.2.1", UDP(sport=53, dport=20000) / b"x")
+    ((port, frame),) = one.rig.exchange(UPLINK, reply)
+    packet = Ether(frame)[VXLAN].payload
+    assert (port, packet.dst, packet[IP].dst, packet[UDP].dport) == (
+        UPLINK, mac(1), "10.0.0.1", 7777,
+    )  # fmt: skip
 
 
 def test_shared_address_echo(nic: Any) -> None:

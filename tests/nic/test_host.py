@@ -15,7 +15,7 @@ from control.connections.respond import response
 from control.policy import Entry, placements_of
 from control.policy.reasons import PuntReason
 
-from .rig import mac, tcp, udp, vf
+from .rig import mac, state, tcp, udp, vf, vm
 from .stateful import (
     ROUTER,
     Stateful,
@@ -83,6 +83,19 @@ def test_balanced_connections_are_taken_over_from_both_nics(nic: Any) -> None:
     again = _restarted(one)
     assert len(again) == 1
     assert _same(again, one.manager)
+
+
+def test_connections_without_replies_are_taken_over(nic: Any) -> None:
+    groups = [
+        {"name": "web", "rules": [{"protocol": "tcp", "ports": 80}]},
+        {"name": "deaf", "stateful": False, "rules": [{"direction": "out"}]},
+    ]
+    one = nic(state(groups=groups, vms=[vm(1, groups=["deaf"]), vm(2, groups=["web"])]))
+    one.first(vf(0), tcp(1, 2))
+    assert len(_entries(one.manager)) == 1
+    again = _restarted(one)
+    assert _same(again, one.manager)
+    assert asyncio.run(again.recheck()) == 0
 
 
 def test_what_belongs_to_nobody_is_removed(nic: Any) -> None:
