@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -37,9 +38,11 @@ class RemoteNetwork(LabNetwork):
 
     def __init__(self, task: dict[str, Any]) -> None:
         super().__init__(
-            load(task["topology"]), task["target"], SimpleNamespace(), Ports(prefix=task["prefix"])
-        )
+            load(task["topology"]), task["target"], SimpleNamespace(), Ports(prefix=task["prefix"]),
+            offloads=True,
+        )  # fmt: skip
         self._pids = task["pids"]
+        self.nics = {nic.name: SimpleNamespace(space=os.getpid()) for nic in self.topology.nics}
 
     def node(self, name: str) -> Any:
         return SimpleNamespace(pid=self._pids[name])
