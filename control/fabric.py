@@ -359,6 +359,9 @@ class Fabric:
         ports = frozenset(range(PORT_UPLINK, PORT_UPLINK + self.state.nic(nic).uplinks))
         return self._uplinks.get(nic, ports)
 
+    async def restarted(self, nic: str) -> None:
+        """Nothing: the NIC's session notices by itself."""
+
     async def set_uplinks(self, nic: str, ports: frozenset[int]) -> None:
         """Note which uplinks of a NIC have link: traffic leaves a dead one with one write."""
         if ports == self.uplinks(nic):

@@ -62,6 +62,9 @@ class Plane(Protocol):
         everywhere and its NicError raised.
         """
 
+    async def restarted(self, nic: str) -> None:
+        """Bring a NIC whose processes were started again in line, if it is not noticed anyway."""
+
     async def set_uplinks(self, nic: str, ports: frozenset[int]) -> None:
         """Note which uplinks of a NIC have link, and bring it in line."""
 

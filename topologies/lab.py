@@ -135,8 +135,8 @@ class Lab:
         controller = self.kit.controller(parts)
         self._controller = controller
         self._close_async(controller.stop)
-        nics = [nic for nic in self.network.nics.values() if isinstance(nic, Nic)]
-        watchdog = Watchdog(nics, self.bus)
+        restarted = controller.fabric.restarted
+        watchdog = Watchdog(self.network.nics.values(), self.bus, restarted)
         await hypervisor.prepare()
         await _unless_dead(controller.start(self.topology.state(), READY_S), watchdog)
         watchdog.start()

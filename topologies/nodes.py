@@ -62,6 +62,11 @@ class Nic(Marked, Switch):
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        """The switch process; none if it is stopped."""
+        return [] if self.process is None else [self.process]
+
+    @property
     def address(self) -> str:
         """Where the NIC's P4Runtime server listens."""
         return f"127.0.0.1:{self.options.grpc_port}"
@@ -111,11 +116,8 @@ class Nic(Marked, Switch):
 
     def obituary(self) -> str:
         """One paragraph on how the switch process ended."""
-        code = self.process.poll() if self.process is not None else None
-        how = "was not started" if code is None else f"ended with status {code}"
-        if code is not None and code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
-        return f"the switch process of {self.name} {how}. {_tail(self.output)}".strip()
+        how = "was not started" if self.process is None else how_ended(self.process)
+        return f"the switch process of {self.name} {how}. {tail(self.output)}".strip()
 
     def stop(self, deleteIntfs: bool = True) -> None:
         """End the switch process; the links stay until the lab's clean-up."""
@@ -141,7 +143,17 @@ def require_free_port(name: str, port: int) -> None:
             )
 
 
-def _tail(path: Path, lines: int = 5) -> str:
+def how_ended(process: subprocess.Popen[bytes]) -> str:
+    """How a process ended, as a predicate."""
+    code = process.poll()
+    if code is None:
+        return "runs"
+    return (
+        f"ended with status {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
+    )
+
+
+def tail(path: Path, lines: int = 5) -> str:
     """The last lines of a log, for an error message."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace").strip()

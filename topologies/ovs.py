@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -17,18 +18,23 @@ from typing import Any
 
 from mininet.node import Switch
 
+from control.connections.flow import ICMPV6
+from control.errors import ControlError
 from control.ovs.mirrors import MirrorRecord
+from control.ovs.plane import BridgeDownError
 from control.ovs.program import BridgeProgram
 from control.ovs.tables import TUNNEL_PORT
+from control.ovs.tracked import Tracked, echo_reply
 from control.plane import PortStats
 from topologies.errors import LabError
-from topologies.nodes import Marked
+from topologies.nodes import Marked, how_ended, tail
 from topologies.silicon import start_switch
 
 BRIDGE = "br0"
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 START_DEADLINE_S = 10.0
 COMMAND_S = 60
+LAST_BREATH_S = 0.5  # a process that ends refuses connections before its status is there
 _PORT_STATS = re.compile(
     r"port +\"?(\d+)\"?[^:]*: rx pkts=(\d+), bytes=(\d+),.*\n *tx pkts=(\d+), bytes=(\d+),"
 )
@@ -76,7 +82,13 @@ class OvsSwitch(Marked, Switch):
         self.wires = wires
         self.tunnel_address, self.tunnel_mac = tunnel_end
         self.directory = self.rundir.path / f"ovs-{name}"
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self._ports_taken = False
+        self._busy = threading.Lock()  # a program is for one life of the daemons
+        self._forget_program()
+
+    def _forget_program(self) -> None:
+        """A bridge that was just made holds nothing."""
         self._pointed: dict[str, dict[str, str]] = {"meter": {}, "group": {}}
         self._mirrors: tuple[MirrorRecord, ...] = ()
         self._neighbors: dict[str, str] = {}
@@ -103,11 +115,48 @@ class OvsSwitch(Marked, Switch):
         """The OpenFlow management socket of the bridge."""
         return f"unix:{self.directory}/{BRIDGE}.mgmt"
 
+    @property
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        """Both daemons; none if they were stopped on purpose."""
+        return list(self._daemons.values())
+
+    @property
+    def output(self) -> Path:
+        """What ovs-vswitchd printed."""
+        return self._log("ovs-vswitchd")
+
+    def _log(self, daemon: str) -> Path:
+        return self.rundir.logs / f"{self.name}-{daemon}.log"
+
+    def obituary(self) -> str:
+        """One paragraph on how a daemon ended that should run."""
+        for daemon, process in self._daemons.items():
+            if process.poll() is not None:
+                text = f"{daemon} of {self.name} {how_ended(process)}. {tail(self._log(daemon))}"
+                return text.strip()
+        return f"Open vSwitch of {self.name} was not started."
+
     def start(self, _controllers: list[Any]) -> None:
-        """Start both daemons and make the bridge with all ports."""
+        """Start both daemons and make the bridge with all ports.
+
+        A daemon that has outlived the other is ended first: they are started together, anew.
+        """
+        _end(self.processes)
+        with self._busy:
+            try:
+                self._start()
+            except ControlError:
+                _end(self.processes)
+                raise
+
+    def _start(self) -> None:
+        self._daemons.clear()
+        self._forget_program()
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
-        self._take_ports()
+        if not self._ports_taken:
+            self._take_ports()
+            self._ports_taken = True
         database = self.directory / "conf.db"
         self.run("ovsdb-tool", "create", str(database), str(SCHEMA))
         socket = self.directory / "db.sock"
@@ -139,19 +188,14 @@ class OvsSwitch(Marked, Switch):
         words += ["options:remote_ip=flow", "options:key=flow"]
         self.vsctl(*words)
         inside = ("nsenter", f"--net=/proc/{self.pid}/ns/net")
-        underlay = f"addr add {self.tunnel_address}/16 dev {BRIDGE}\nlink set {BRIDGE} up\n"
+        underlay = f"addr replace {self.tunnel_address}/16 dev {BRIDGE}\nlink set {BRIDGE} up\n"
         self.run(*inside, "ip", "-batch", "-", text=underlay)
 
     def stop(self, deleteIntfs: bool = True) -> None:
-        """End the daemons, the switch before its database."""
-        for process in reversed(self._processes):
-            process.terminate()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._processes.clear()
+        """End the daemons."""
+        processes = self.processes
+        self._daemons.clear()  # first: this is no death to report
+        _end(processes)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # what the control plane asks: control.ovs.plane.Bridge
@@ -159,13 +203,17 @@ class OvsSwitch(Marked, Switch):
     @property
     def alive(self) -> bool:
         """Whether both daemons run."""
-        return bool(self._processes) and all(p.poll() is None for p in self._processes)
+        return bool(self._daemons) and all(p.poll() is None for p in self.processes)
 
     def replace(self, program: BridgeProgram) -> None:
         """Make the bridge hold exactly this program; its rules change in one bundle.
 
         What rules point at is there before them, and what they pointed at goes after them.
         """
+        with self._busy:
+            self._replace(program)
+
+    def _replace(self, program: BridgeProgram) -> None:
         self._point("meter", program.meters)
         self._point("group", program.groups)
         text = "\n".join(program.flows) + "\n"
@@ -229,10 +277,19 @@ class OvsSwitch(Marked, Switch):
         """All tracked connections, as dpctl/dump-conntrack prints them."""
         return self.appctl("dpctl/dump-conntrack")
 
-    def forget(self, zone: int, connections: Sequence[str] | None = None) -> None:
+    def forget(self, zone: int, connections: Sequence[Tracked] | None = None) -> None:
         """Stop tracking some connections of a zone (default: all)."""
-        for connection in [""] if connections is None else connections:
-            self.appctl("dpctl/flush-conntrack", f"zone={zone}", *filter(None, [connection]))
+        flush = ("dpctl/flush-conntrack", f"zone={zone}")
+        if connections is None:
+            self.appctl(*flush)
+            return
+        for connection in connections:
+            if connection.flow.protocol == ICMPV6:
+                # Open vSwitch before 3.1.5, 3.2.3 and 3.3.1 aborts when it is told to flush one. A
+                # connection that is forced from its far end is dropped too, and echoes start none.
+                self._packet_out(echo_reply(connection.flow), f"ct(commit,force,zone={zone})")
+            else:
+                self.appctl(*flush, connection.text)
 
     def counters(self) -> dict[int, PortStats]:
         """Counters by OpenFlow port; what the switch received, the guest has sent."""
@@ -246,7 +303,11 @@ class OvsSwitch(Marked, Switch):
 
     def send(self, port: int, frame: bytes) -> None:
         """Send a frame out of a port."""
-        what = f"in_port=controller,packet={frame.hex()},actions=output:{port}"
+        self._packet_out(frame, f"output:{port}")
+
+    def _packet_out(self, frame: bytes, actions: str) -> None:
+        """Let the bridge do something with a frame."""
+        what = f"in_port=controller,packet={frame.hex()},actions={actions}"
         self.ofctl("packet-out", "BRIDGE", what)
 
     # commands
@@ -262,41 +323,49 @@ class OvsSwitch(Marked, Switch):
 
     def appctl(self, *words: str) -> str:
         """Run ovs-appctl against this instance's ovs-vswitchd."""
-        pid = self._processes[-1].pid
-        return self.run("ovs-appctl", "-t", f"{self.directory}/ovs-vswitchd.{pid}.ctl", *words)
+        return self.run("ovs-appctl", "-t", "ovs-vswitchd", *words)
 
     def run(self, *words: str, text: str = "") -> str:
-        """Run one of Open vSwitch's programs. Raises LabError with its words."""
-        result = subprocess.run(
-            words,
-            input=text,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_S,
-            check=False,
-        )
+        """Run a program. Raises LabError with its words; BridgeDownError if a daemon has ended."""
+        try:
+            result = subprocess.run(
+                words,
+                input=text,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            what = f"{' '.join(words[:4])} was not done in {COMMAND_S} s"
+            raise LabError(f"{self.name}: {what}; see {self.output}") from None
         if result.returncode:
+            if self._dying():
+                raise BridgeDownError(self.obituary())
             what = f"{' '.join(words[:4])} failed: {result.stderr.strip()}"
-            raise LabError(f"{self.name}: {what}{self._obituary()}")
+            raise LabError(f"{self.name}: {what}")
         return result.stdout
 
-    def _obituary(self) -> str:
-        """How daemons have ended that should run; empty if all run."""
-        ended = [p.returncode for p in self._processes if p.poll() is not None]
-        return f"; a daemon ended with status {ended}, see {self.rundir.logs}" if ended else ""
+    def _dying(self) -> bool:
+        """Whether a daemon has ended, or does so now."""
+        deadline = time.monotonic() + LAST_BREATH_S
+        while self.alive:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return bool(self._daemons)
 
     def _spawn(self, *command: str) -> None:
         """Start a daemon in the foreground of its own session, recorded for clean-up."""
-        log = (self.rundir.logs / f"{self.name}-{command[0]}.log").open("ab")
-        with log:
+        with self._log(command[0]).open("ab") as log:
             process = start_switch(
                 ["nsenter", f"--net=/proc/{self.pid}/ns/net", *command, "--pidfile"],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
             )
-        self._processes.append(process)
+        self._daemons[command[0]] = process
         self.rundir.record_process(process.pid)
 
     def _await(self, condition: Callable[[], bool], complaint: str) -> None:
@@ -306,6 +375,17 @@ class OvsSwitch(Marked, Switch):
             if time.monotonic() > deadline:
                 raise LabError(f"{self.name}: {complaint}; see {self.rundir.logs}.")
             time.sleep(0.01)
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End daemons, the switch before its database."""
+    for process in reversed(processes):
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _lines(template: str, names: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from control.model import DesiredState, Placement
 from control.model.state import Network
 from control.ovs.program import BridgeProgram, bridge_program
 from control.ovs.refuse import unsupported
-from control.ovs.tracked import parse_tracked, revoked
+from control.ovs.tracked import Tracked, parse_tracked, revoked
 from control.plane import NicStatus, PortStats
 from control.policy import placements_of
 from control.policy.networks import TAG_PROTOCOLS
@@ -24,8 +24,15 @@ _ASSUMED = frozenset({PORT_UPLINK})
 ONE_BY_ONE = 100  # above, all of a VM's connections are judged anew by their next packet
 
 
+class BridgeDownError(ControlError):
+    """A bridge's processes have ended; it is programmed when they have been started again."""
+
+
 class Bridge(Protocol):
-    """One server's Open vSwitch. Its methods block, and raise ControlError with its words."""
+    """One server's Open vSwitch. Its methods block, and raise ControlError with its words.
+
+    BridgeDownError if its processes have ended.
+    """
 
     @property
     def alive(self) -> bool:
@@ -44,7 +51,7 @@ class Bridge(Protocol):
     def connections(self) -> str:
         """All tracked connections, as dpctl/dump-conntrack prints them."""
 
-    def forget(self, zone: int, connections: Sequence[str] | None = None) -> None:
+    def forget(self, zone: int, connections: Sequence[Tracked] | None = None) -> None:
         """Stop tracking some connections of a zone (default: all)."""
 
     def send(self, port: int, frame: bytes) -> None:
@@ -138,7 +145,12 @@ class OvsPlane:
         await asyncio.gather(*(self._program(name) for name in names))
 
     async def _program(self, nic: str) -> None:
-        count = await asyncio.to_thread(self._write, nic, self.state)
+        try:
+            count = await asyncio.to_thread(self._write, nic, self.state)
+        except BridgeDownError as error:
+            self._rules[nic] = 0
+            self.bus.emit("nic", nic, f"not programmed until it is started again: {error}")
+            return
         self._rules[nic] = count
         self.bus.emit("nic", nic, f"{count} OpenFlow rules")
 
@@ -152,9 +164,9 @@ class OvsPlane:
         for zone in self._abandoned(nic, view):
             bridge.forget(zone)
         if any(guest.stateful for guest in view.local):
-            ended: dict[int, list[str]] = {}
+            ended: dict[int, list[Tracked]] = {}
             for connection in revoked(view, parse_tracked(bridge.connections())):
-                ended.setdefault(connection.zone, []).append(connection.text)
+                ended.setdefault(connection.zone, []).append(connection)
             for zone, connections in ended.items():
                 bridge.forget(zone, connections if len(connections) <= ONE_BY_ONE else None)
         return len(program.flows)
@@ -165,6 +177,11 @@ class OvsPlane:
         now = {guest.port: guest.vm.name for guest in view.local}
         self._tenants[nic] = {**before, **now}
         yield from (port for port, vm in now.items() if before.get(port, vm) != vm)
+
+    async def restarted(self, nic: str) -> None:
+        """Program a bridge that was started again: it holds nothing."""
+        async with self.lock:
+            await self.program([nic])
 
     async def set_uplinks(self, nic: str, ports: frozenset[int]) -> None:
         """Note which uplinks of a bridge have link, and program it accordingly."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from control.connections.flow import ICMP, ICMPV6, Flow
 from control.connections.judge import Judge
+from control.connections.respond import internet_checksum
 from control.model.types import PROTOCOL_NUMBERS, ip_number, is_v6
 from control.policy.rules import rule_sets
 from control.policy.view import View
@@ -19,6 +20,8 @@ _LINE = re.compile(
     re.MULTILINE,
 )
 _ICMP = (ICMP, ICMPV6)
+_IPV6 = 0x86DD
+_ECHO_REPLY6 = 129
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,16 @@ def parse_tracked(dump: str) -> Iterator[Tracked]:
         version = 6 if is_v6(src) else 4
         flow = Flow(version, ip_number(src), ip_number(dst), protocol, sport, dport)
         yield Tracked(int(found["zone"]), flow, _named(flow, src, dst))
+
+
+def echo_reply(flow: Flow) -> bytes:
+    """An answer to an ICMPv6 echo connection, as a frame from nowhere to nowhere."""
+    addresses = flow.dst.to_bytes(16, "big") + flow.src.to_bytes(16, "big")
+    answer = bytes([_ECHO_REPLY6, 0, 0, 0]) + flow.src_port.to_bytes(2, "big") + bytes(2)
+    pseudo = addresses + len(answer).to_bytes(4, "big") + ICMPV6.to_bytes(4, "big")
+    checksum = internet_checksum(pseudo + answer).to_bytes(2, "big")
+    header = bytes([0x60, 0, 0, 0, 0, len(answer), ICMPV6, 64]) + addresses
+    return bytes(12) + _IPV6.to_bytes(2, "big") + header + answer[:2] + checksum + answer[4:]
 
 
 def revoked(view: View, connections: Iterator[Tracked]) -> Iterator[Tracked]:
