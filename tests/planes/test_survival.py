@@ -28,12 +28,15 @@ def echoes(lab: Lab, address: str) -> bool:
     return lab.vm("a1").run(command).returncode == 0
 
 
-def test_echoes_end_with_their_rule(lab: Lab):
+def test_echoes_end_with_their_rule_and_nothing_else_does(lab: Lab):
+    nics = lab.network.nics.values()
+    before = [process.pid for nic in nics for process in nic.processes]
     for address in ("10.0.0.3", "fd00::3"):
         judge_m3(lab, *OPEN)
         wait_for(lambda address=address: echoes(lab, address), 5)
         judge_m3(lab, GroupRule(protocol="tcp"))
         assert not echoes(lab, address)
+    assert [process.pid for nic in nics for process in nic.processes] == before
 
 
 def test_a_plane_that_dies_is_reported_restarted_and_reprogrammed(lab: Lab):
