@@ -223,13 +223,15 @@ class OvsSwitch(Marked, Switch):
         if self._mirrors != program.mirrors:
             self._mirror(program.mirrors)
             self._mirrors = program.mirrors
-            self.appctl("revalidator/purge")  # flows in use would go on without their copies
         for address, mac in program.neighbors.items():
             if self._neighbors.get(address) != mac:
                 self.appctl("tnl/neigh/set", BRIDGE, address, mac)
                 self._neighbors[address] = mac
         self._limit(program.limits)
-        self.appctl("revalidator/wait")  # what the datapath has cached follows the rules now
+        # Version 3.1.0 can revise a cached flow by another's rules, and flows in use would go on
+        # without the copies of a new mirror: what the datapath has cached is made anew.
+        self.appctl("revalidator/purge")
+        self.appctl("revalidator/wait")
 
     def _point(self, kind: str, wanted: Sequence[str]) -> None:
         """Add meters or groups that are new, and change those that are different."""
