@@ -53,22 +53,21 @@ def rules(draw: st.DrawFn) -> GroupRule:
         ports=draw(st.none() | port_ranges()) if ported else None,
         remote=remote,
         remote_group=draw(st.sampled_from(GROUPS)) if by_group else None,
-        priority=draw(st.integers(1, 4)),
+        priority=draw(st.integers(2, 5)),
     )
 
 
 @st.composite
 def states(draw: st.DrawFn, base: DesiredState) -> DesiredState:
     """The base with two security groups, each VM in one or both, and an access list."""
-    stateful = draw(st.booleans())
     groups = [
         SecurityGroup(
             name=name,
-            stateful=stateful,
+            stateful=draw(st.booleans()),
             rules=[
-                GroupRule(
-                    direction="in", priority=1, protocol=draw(st.sampled_from(["any", "tcp"]))
-                ),
+                # what drawn rules of a higher priority are exceptions from
+                GroupRule(direction="in", priority=1),
+                *draw(st.sampled_from([[], [GroupRule(direction="out", priority=1)]])),
                 *draw(st.lists(rules(), min_size=1, max_size=6)),
             ],
         )
