@@ -65,12 +65,20 @@ def run(
     effort: Effort,
     results: Results,
     progress: Progress,
+    *,
+    until: float = float("inf"),
 ) -> dict[str, float]:
-    """Measure everything that is pending; each round is saved as it ends. Seconds by bench."""
+    """Measure what is pending; each round is saved as it ends. Seconds by bench.
+
+    From ``until`` on (monotonic seconds) only cases without any round are measured: a run keeps
+    to its budget, and the next one adds the rounds that are left.
+    """
     todo = pending(list(benches.values()), tuple(labs), effort, results)
     spent: dict[str, float] = {}
     for left, case in zip(range(len(todo), 0, -1), todo, strict=True):
         progress(case, left)
+        if results.count(case) and time.monotonic() > until:
+            continue
         began = time.monotonic()
         results.add(case, measure(benches[case.bench], labs[case.plane], case, effort))
         spent[case.bench] = spent.get(case.bench, 0.0) + time.monotonic() - began

@@ -29,7 +29,8 @@ _TRIES = 2  # something else on the machine may spoil one
 _KEPT_UP = 0.9
 _SETTLE_S = 1.0
 _BURST, _BURST_S = 4000, 0.4  # what fits into the queues on the way
-_PATIENCE_S = 120.0
+_OFFERS = 20
+_STALLED_S = 1.0
 
 
 def unlimited(state: DesiredState, *vms: str) -> DesiredState:
@@ -108,10 +109,7 @@ def _held(lab: Lab, _condition: str, _effort: Effort) -> Round:
     with _stateful(lab, client, server):
         began, start = time.monotonic(), manager.installed
         for first in range(0, MANY, _BURST):
-            guest(
-                client, "flows-send", server.ip, _PORT, first, _BURST / _BURST_S, _BURST_S
-            ).result()
-            _wait(lambda due=start + first + _BURST: manager.installed >= due)
+            _install(manager, start + first + _BURST, client, server, first)
         installed_s = time.monotonic() - began
         after = _megabytes("self"), sum(map(_megabytes, processes.values()))
         began = time.monotonic()
@@ -134,12 +132,27 @@ def _manager(lab: Lab) -> ConnectionManager:
     raise ControlError("the plane keeps no connections that the controller installs.")
 
 
-def _wait(condition: Any) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TrafficError(f"not all flows were installed after {_PATIENCE_S:.0f} s")
+def _install(
+    manager: ConnectionManager, due: int, client: Machine, server: Machine, first: int
+) -> None:
+    """Offer a burst of flows until ``due`` are installed in all; what was lost comes again."""
+    for _ in range(_OFFERS):
+        guest(client, "flows-send", server.ip, _PORT, first, _BURST / _BURST_S, _BURST_S).result()
+        if _installs(manager, due):
+            return
+    raise TrafficError(f"{due - manager.installed} flows were lost {_OFFERS} times")
+
+
+def _installs(manager: ConnectionManager, due: int) -> bool:
+    """Wait until so many connections are installed; False once none has come for a while."""
+    seen, since = manager.installed, time.monotonic()
+    while seen < due:
         time.sleep(0.01)
+        if manager.installed > seen:
+            seen, since = manager.installed, time.monotonic()
+        elif time.monotonic() > since + _STALLED_S:
+            return False
+    return True
 
 
 def _megabytes(process: int | str) -> float:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from bench.engines import debug_builds
 from bench.measure import FULL, QUICK, Bench, Case, Figure, Round, fixed
 from bench.results import Results, ResultsError
-from bench.run import pending
+from bench.run import pending, run
+from topologies.lab import Lab
 
 CONTEXT = {"effort": "quick", "machine": "here"}
 
@@ -61,6 +64,17 @@ def test_pending_interleaves_planes_and_resumes(tmp_path: Path):
     assert keys == ["b/hybrid/c1", "b/ovs/c1", "b/hybrid/c2", "b/ovs/c2"]
     results.add(Case("b", "hybrid", "c1"), Round({"x": 1.0}))
     assert [c.key for c in pending([a_bench()], planes, QUICK, results)] == keys[1:]
+
+
+def test_a_run_out_of_time_leaves_second_rounds_to_the_next(tmp_path: Path):
+    results = Results(tmp_path / "r.json", CONTEXT)
+    labs = {"hybrid": cast(Lab, None)}  # the bench below does not look at it
+    late = time.monotonic() - 1
+    run({"b": a_bench()}, labs, FULL, results, lambda *_: None, until=late)
+    left = pending([a_bench()], ("hybrid",), FULL, results)
+    assert [case.key for case in left] == ["b/hybrid/c1", "b/hybrid/c2"]
+    run({"b": a_bench()}, labs, FULL, results, lambda *_: None)
+    assert pending([a_bench()], ("hybrid",), FULL, results) == []
 
 
 def test_a_costly_bench_is_measured_once(tmp_path: Path):
