@@ -66,14 +66,9 @@ def _arp(entry: Entry) -> Iterator[str]:
     """A request is answered, except an announcement (sender = target)."""
     match, params = dict(entry.match), dict(entry.params)
     address, mac = _v4(match["address"]), mac_text(params["mac"])
-    who = f"{has(Reg.NETWORK, _int(match['network']))},{has(Reg.ROLE, _int(match['from']))}"
-    asked = f"{who},arp,arp_op=1,arp_tpa={address}"
-    yield flow(Table.NEIGHBOR, 20, f"{asked},arp_spa={address}", goto(Table.INSIDE))
-    yield flow(
-        Table.NEIGHBOR,
-        10,
-        asked,
-        "move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[]",
+    yield from _answer(
+        f"{_who(match)},arp,arp_op=1,arp_tpa={address}",
+        f"arp_spa={address}",
         f"set_field:{mac}->eth_src",
         "set_field:2->arp_op",
         "move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[]",
@@ -88,14 +83,9 @@ def _nd(entry: Entry) -> Iterator[str]:
     """A solicitation is answered, except duplicate address detection (from ::)."""
     match, params = dict(entry.match), dict(entry.params)
     address, mac = _v6(match["address"]), mac_text(params["mac"])
-    who = f"{has(Reg.NETWORK, _int(match['network']))},{has(Reg.ROLE, _int(match['from']))}"
-    asked = f"{who},icmp6,icmp_type=135,icmp_code=0,nd_target={address}"
-    yield flow(Table.NEIGHBOR, 20, f"{asked},ipv6_src=::", goto(Table.INSIDE))
-    yield flow(
-        Table.NEIGHBOR,
-        10,
-        asked,
-        "move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[]",
+    yield from _answer(
+        f"{_who(match)},icmp6,icmp_type=135,icmp_code=0,nd_target={address}",
+        "ipv6_src=::",
         f"set_field:{mac}->eth_src",
         "move:NXM_NX_IPV6_SRC[]->NXM_NX_IPV6_DST[]",
         f"set_field:{address}->ipv6_src",
@@ -104,6 +94,18 @@ def _nd(entry: Entry) -> Iterator[str]:
         "set_field:2->nd_options_type",
         goto(Table.ADVERTISE),
     )
+
+
+def _who(match: dict[str, int | tuple[int, int]]) -> str:
+    """The match for who asks: the ports of one role in one network."""
+    return f"{has(Reg.NETWORK, _int(match['network']))},{has(Reg.ROLE, _int(match['from']))}"
+
+
+def _answer(question: str, unless: str, *answer: str) -> Iterator[str]:
+    """A question for a neighbor is answered to its sender; one that is none goes its way."""
+    yield flow(Table.NEIGHBOR, 20, f"{question},{unless}", goto(Table.INSIDE))
+    back = "move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[]"
+    yield flow(Table.NEIGHBOR, 10, question, back, *answer)
 
 
 def _advertise() -> Iterator[str]:
