@@ -20,7 +20,7 @@ from control.events import HISTORY, EventBus
 from control.model import DesiredState, Placement
 from control.model.state import Network
 from control.nic import Nic, Step
-from control.plane import NicStatus, PortStats
+from control.plane import NicStatus, PortStats, tell_uplinks
 from control.policy import Entry, NicProgram, compile_nic, placements_of
 from control.policy.reasons import PORT_CPU, PORT_UPLINK, PORT_VF0, PUNT_NONE, PuntReason
 from control.policy.room import lacking
@@ -366,8 +366,7 @@ class Fabric:
         """Note which uplinks of a NIC have link: traffic leaves a dead one with one write."""
         if ports == self.uplinks(nic):
             return
-        names = ", ".join(map(str, sorted(ports))) or "none"
-        self.bus.emit("nic", nic, f"uplinks with link: {names}")
+        tell_uplinks(self.bus, nic, ports)
         async with self.lock:
             self._uplinks[nic] = ports
             await self.program([nic])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -68,6 +68,9 @@ class Plane(Protocol):
     async def set_uplinks(self, nic: str, ports: frozenset[int]) -> None:
         """Note which uplinks of a NIC have link, and bring it in line."""
 
+    def uplinks(self, nic: str) -> frozenset[int]:
+        """Uplink ports of a NIC that have link, as far as is known."""
+
     def save(self) -> None:
         """Store the desired state."""
 
@@ -76,3 +79,9 @@ class Plane(Protocol):
 
     async def port_stats(self, nic: str, ports: Sequence[int]) -> dict[int, PortStats]:
         """Counters of some ports of one NIC."""
+
+
+def tell_uplinks(bus: EventBus, nic: str, ports: Iterable[int]) -> None:
+    """Tell watchers which uplinks of a NIC have link now."""
+    names = ", ".join(map(str, sorted(ports))) or "none"
+    bus.emit("nic", nic, f"uplinks with link: {names}")

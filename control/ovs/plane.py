@@ -13,7 +13,7 @@ from control.model.state import Network
 from control.ovs.program import BridgeProgram, bridge_program
 from control.ovs.refuse import unsupported
 from control.ovs.tracked import Tracked, parse_tracked, revoked
-from control.plane import NicStatus, PortStats
+from control.plane import NicStatus, PortStats, tell_uplinks
 from control.policy import placements_of
 from control.policy.networks import TAG_PROTOCOLS
 from control.policy.reasons import PORT_UPLINK
@@ -187,8 +187,7 @@ class OvsPlane:
         """Note which uplinks of a bridge have link, and program it accordingly."""
         if ports == self.uplinks(nic):
             return
-        names = ", ".join(map(str, sorted(ports))) or "none"
-        self.bus.emit("nic", nic, f"uplinks with link: {names}")
+        tell_uplinks(self.bus, nic, ports)
         async with self.lock:
             self._uplinks[nic] = ports
             await self.program([nic])
