@@ -12,11 +12,19 @@ from typing import Any
 
 import pytest
 
-from topologies.lab import Lab, Options
-from topologies.network import Ports
+from topologies.lab import Lab
 from topologies.rundir import RunDirectory
 
-from .helpers import ROOT, Process, free_ports, leftovers, needs_root, new_run_dir, sweep
+from .helpers import (
+    ROOT,
+    Process,
+    free_ports,
+    lab_options,
+    leftovers,
+    needs_root,
+    new_run_dir,
+    sweep,
+)
 
 PREFIX = f"t{os.getpid() % 1000:03d}"
 
@@ -42,13 +50,7 @@ def clean_machine() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """The two-server lab, running throughout the session on the target of ``TARGET``."""
-    base = free_ports(4)
-    options = Options(
-        target=os.environ.get("TARGET", "auto"),
-        compiler=os.environ.get("P4C", "auto"),
-        run_dir=new_run_dir("session"),
-        ports=Ports(prefix=PREFIX, p4runtime=base, thrift=base + 2),
-    )
+    options = lab_options(new_run_dir("session"), PREFIX)
     with Lab("two_servers", options) as running:
         yield running
     assert leftovers(options.run_dir, PREFIX) == []

@@ -9,13 +9,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from topologies.errors import LabError
+from topologies.lab import Lab, Options
+from topologies.loader import HERE
+from topologies.network import Ports
 from topologies.rundir import MARK, RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +101,30 @@ class Process:
     def leftovers(self) -> list[str]:
         """Whatever of this lab is still there."""
         return leftovers(self.run_dir, self.prefix)
+
+
+def lab_options(run_dir: Path, prefix: str) -> Options:
+    """Options of a lab that meets no other: target and compiler are those of the test run."""
+    base = free_ports(4)
+    return Options(
+        target=os.environ.get("TARGET", "auto"),
+        compiler=os.environ.get("P4C", "auto"),
+        run_dir=run_dir,
+        ports=Ports(prefix=prefix, p4runtime=base, thrift=base + 2),
+    )
+
+
+@contextlib.contextmanager
+def altered_lab(folder: Path, name: str, old: str, new: str) -> Iterator[Lab]:
+    """A lab of the two-server topology with one change in its text, for a module's tests."""
+    text = (HERE / "two_servers.yaml").read_text(encoding="utf-8")
+    assert old in text
+    path = folder / f"{name}.yaml"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    run_dir, prefix = new_run_dir(name), f"{name[0]}{os.getpid() % 1000:03d}"
+    with Lab(str(path), lab_options(run_dir, prefix)) as lab:
+        yield lab
+    assert leftovers(run_dir, prefix) == []
 
 
 def leftovers(run_dir: Path, prefix: str) -> list[str]:

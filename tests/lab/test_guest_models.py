@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from control.migration.record import Options as MigrationOptions
-from topologies.lab import Lab, Options
-from topologies.loader import HERE
-from topologies.network import Ports
+from topologies.lab import Lab
 
-from .helpers import free_ports, leftovers, needs_root, new_run_dir
+from .helpers import altered_lab, needs_root
 
 pytestmark = [pytest.mark.lab, needs_root]
-PREFIX = f"g{os.getpid() % 1000:03d}"
 
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Two servers; vm2 has its VF itself, the others a back end."""
-    folder = tmp_path_factory.mktemp("mixed")
-    path = folder / "mixed.yaml"
-    text = (HERE / "two_servers.yaml").read_text(encoding="utf-8")
-    line = next(line for line in text.splitlines() if "name: vm2" in line)
-    path.write_text(text.replace(line, line.replace("}", ", model: vf}")), encoding="utf-8")
-    base = free_ports(4)
-    options = Options(
-        target=os.environ.get("TARGET", "auto"),
-        compiler=os.environ.get("P4C", "auto"),
-        run_dir=new_run_dir("mixed"),
-        ports=Ports(prefix=PREFIX, p4runtime=base, thrift=base + 2),
-    )
-    with Lab(str(path), options) as lab:
+    folder = tmp_path_factory.mktemp("guests")
+    with altered_lab(folder, "guests", "{name: vm2,", "{name: vm2, model: vf,") as lab:
         yield lab
-    assert leftovers(options.run_dir, PREFIX) == []
 
 
 def devices(lab: Lab, vm: str) -> tuple[str, str]:

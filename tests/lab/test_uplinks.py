@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +13,11 @@ from pathlib import Path
 import pytest
 
 from bench.traffic import guest, guest_service
-from topologies.lab import Lab, Options
-from topologies.loader import HERE
-from topologies.network import Ports
+from topologies.lab import Lab
 
-from .helpers import free_ports, leftovers, needs_root, new_run_dir, wait_for
+from .helpers import altered_lab, needs_root, wait_for
 
 pytestmark = [pytest.mark.lab, needs_root]
-PREFIX = f"b{os.getpid() % 1000:03d}"
 FLOWS = 48
 FAILOVER_MS = 1000  # at the most, on a busy machine; the measured ones are printed
 ECHO = """
@@ -62,20 +58,9 @@ def bonded(
 ) -> Iterator[Lab]:
     """Two servers, nic1 with two uplinks; the VMs' network has a router's address."""
     folder = tmp_path_factory.mktemp("bonded")
-    path = folder / "bonded.yaml"
-    text = (HERE / "two_servers.yaml").read_text(encoding="utf-8")
     uplinks = f"{{name: nic1, id: 1, uplinks: 2, bond: {request.param},"
-    path.write_text(text.replace("{name: nic1, id: 1,", uplinks), encoding="utf-8")
-    base = free_ports(4)
-    options = Options(
-        target=os.environ.get("TARGET", "auto"),
-        compiler=os.environ.get("P4C", "auto"),
-        run_dir=new_run_dir("bonded"),
-        ports=Ports(prefix=PREFIX, p4runtime=base, thrift=base + 2),
-    )
-    with Lab(str(path), options) as lab:
+    with altered_lab(folder, "bonded", "{name: nic1, id: 1,", uplinks) as lab:
         yield lab
-    assert leftovers(options.run_dir, PREFIX) == []
 
 
 def cut(lab: Lab, cable: str, state: str) -> None:
@@ -85,7 +70,7 @@ def cut(lab: Lab, cable: str, state: str) -> None:
 
 def test_the_other_uplink_takes_over_and_back(bonded: Lab) -> None:
     one, three = bonded.vm("vm1"), bonded.vm("vm3")
-    uplinks = bonded.controller.fabric.uplinks  # type: ignore[attr-defined]
+    uplinks = bonded.controller.fabric.uplinks
     assert one.pings(three.ip, count=3) == 3
     for cable, left in (("nic1", {2}), ("nic1-2", {1})):
         cut(bonded, cable, "down")
@@ -98,7 +83,7 @@ def test_the_other_uplink_takes_over_and_back(bonded: Lab) -> None:
 
 
 def test_without_any_uplink_local_traffic_follows_the_link_state(bonded: Lab) -> None:
-    uplinks = bonded.controller.fabric.uplinks  # type: ignore[attr-defined]
+    uplinks = bonded.controller.fabric.uplinks
     one, two = bonded.vm("vm1"), bonded.vm("vm2")
     for cable in ("nic1", "nic1-2"):
         cut(bonded, cable, "down")
@@ -128,7 +113,7 @@ def frames(lab: Lab) -> dict[str, tuple[int, ...]]:
 
 def test_flows_use_the_links_that_the_bond_allows(bonded: Lab) -> None:
     one, three = bonded.vm("vm1"), bonded.vm("vm3")
-    uplinks = bonded.controller.fabric.uplinks  # type: ignore[attr-defined]
+    uplinks = bonded.controller.fabric.uplinks
     hashes = bonded.topology.nic("nic1").bond == "hash"
     server = three.popen([sys.executable, "-c", ECHO])
     try:
@@ -169,7 +154,7 @@ def test_a_broadcast_comes_once(bonded: Lab) -> None:
 
 def test_what_a_failover_costs(bonded: Lab) -> None:
     one, three = bonded.vm("vm1"), bonded.vm("vm3")
-    uplinks = bonded.controller.fabric.uplinks  # type: ignore[attr-defined]
+    uplinks = bonded.controller.fabric.uplinks
     rate, seconds = 500, 4.0
     ways = ((one, three), (three, one))
     wait_for(lambda: one.pings(three.ip) == 1)

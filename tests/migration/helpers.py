@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from control.migration.record import Options
-from tests.lab.helpers import free_ports
+from tests.lab import helpers
 from topologies.lab import Lab
 from topologies.lab import Options as LabOptions
-from topologies.network import Ports
 
 QUICK = Options(memory_mib=4, drain_s=0.1)
 GUEST = str(Path(__file__).parents[2] / "topologies" / "guest.py")
@@ -20,13 +19,7 @@ GUEST = str(Path(__file__).parents[2] / "topologies" / "guest.py")
 
 def lab_options(directory: Path, prefix: str) -> LabOptions:
     """Options of a lab that meets no other."""
-    base = free_ports(4)
-    return LabOptions(
-        target=os.environ.get("TARGET", "auto"),
-        compiler=os.environ.get("P4C", "auto"),
-        run_dir=directory,
-        ports=Ports(prefix=f"{prefix}{os.getpid() % 100:02d}", p4runtime=base, thrift=base + 2),
-    )
+    return helpers.lab_options(directory, f"{prefix}{os.getpid() % 100:02d}")
 
 
 def move(lab: Lab, vm: str, server: str, options: Options = QUICK) -> Any:

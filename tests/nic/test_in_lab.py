@@ -11,9 +11,8 @@ import pytest
 
 from control.connections.service import ConnectionService
 from control.operations import Operations
-from tests.lab.helpers import free_ports, needs_root, wait_for
-from topologies.lab import Lab, Options
-from topologies.network import Ports
+from tests.lab.helpers import lab_options, needs_root, wait_for
+from topologies.lab import Lab
 
 pytestmark = [pytest.mark.lab, needs_root]
 SERVE = """
@@ -65,13 +64,7 @@ for line in sys.stdin:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    base = free_ports(4)
-    options = Options(
-        target=os.environ.get("TARGET", "auto"),
-        compiler=os.environ.get("P4C", "auto"),
-        run_dir=tmp_path_factory.mktemp("tenants"),
-        ports=Ports(prefix=f"n{os.getpid() % 1000:03d}", p4runtime=base, thrift=base + 2),
-    )
+    options = lab_options(tmp_path_factory.mktemp("tenants"), f"n{os.getpid() % 1000:03d}")
     with Lab("tenants", options) as running:
         yield running
 
