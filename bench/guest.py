@@ -187,17 +187,25 @@ def serve(port: int) -> dict[str, Any]:
     with socket.create_server(("", port), backlog=4096) as listener:
         listener.setblocking(False)
         selector.register(listener, selectors.EVENT_READ)
-        selector.register(sys.stdin, selectors.EVENT_READ)
-        print("ready", flush=True)
-        while True:
-            for key, _ in selector.select():
-                if key.fileobj is sys.stdin:
-                    return {"served": served}
-                if key.fileobj is listener:
-                    _accept(listener, selector)
-                else:
-                    assert isinstance(key.fileobj, socket.socket)
-                    served += _answer(key.fileobj, selector)
+        for ready in _until_told(selector):
+            if ready is listener:
+                _accept(listener, selector)
+            else:
+                served += _answer(ready, selector)
+    return {"served": served}
+
+
+def _until_told(selector: selectors.BaseSelector) -> Iterator[socket.socket]:
+    """Say that the service is ready; then its sockets that can be read, until told to end."""
+    selector.register(sys.stdin, selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is sys.stdin:
+                selector.unregister(sys.stdin)
+                return
+            assert isinstance(key.fileobj, socket.socket)
+            yield key.fileobj
 
 
 def _accept(listener: socket.socket, selector: selectors.BaseSelector) -> None:
@@ -273,7 +281,10 @@ def flows_send(target: str, port: int, first: int, rate: float, seconds: float) 
 
 
 def flows_receive(port: int, ports: int) -> dict[str, Any]:
-    """Receive the flows' datagrams until standard input closes; tell what came, and how late."""
+    """Receive the flows' datagrams; tell what came, and how late.
+
+    Standard input ends with the number that were sent: those not here yet are waited for, a while.
+    """
     late: dict[int, float] = {}
     selector = selectors.DefaultSelector()
     with contextlib.ExitStack() as stack:
@@ -283,17 +294,22 @@ def flows_receive(port: int, ports: int) -> dict[str, Any]:
             receiver.setblocking(False)
             receiver.bind(("", number))
             selector.register(receiver, selectors.EVENT_READ)
-        selector.register(sys.stdin, selectors.EVENT_READ)
-        print("ready", flush=True)
-        while True:
-            for key, _ in selector.select():
-                if key.fileobj is sys.stdin:
-                    return _lateness(late)
+        for ready in _until_told(selector):
+            _take_flows(ready, late)
+        sent, deadline = int(sys.stdin.readline()), time.monotonic() + _GRACE_S
+        while len(late) < sent and (left := deadline - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
                 assert isinstance(key.fileobj, socket.socket)
-                with contextlib.suppress(BlockingIOError):
-                    while True:
-                        number, sent = _PROBE.unpack(key.fileobj.recv(64))
-                        late.setdefault(number, time.monotonic() - sent)
+                _take_flows(key.fileobj, late)
+    return _lateness(late)
+
+
+def _take_flows(receiver: socket.socket, late: dict[int, float]) -> None:
+    """Read all datagrams that are there; how late each is."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            number, sent = _PROBE.unpack(receiver.recv(64))
+            late.setdefault(number, time.monotonic() - sent)
 
 
 def _lateness(late: dict[int, float]) -> dict[str, Any]:

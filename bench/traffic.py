@@ -174,9 +174,13 @@ class Guest:
         if self._process.stdout.readline().strip() != "ready":
             raise TrafficError(f"{self._name} did not start: {self._process.communicate()[1]}")
 
-    def result(self, timeout: float = 120) -> dict[str, Any]:
-        """Close its standard input, by which a service ends, and wait; what it tells."""
-        output, errors = self._process.communicate(timeout=timeout)
+    def result(self, last: int | None = None, *, timeout: float = 120) -> dict[str, Any]:
+        """Close its standard input, by which a service ends, and wait; what it tells.
+
+        ``last`` is a number that the service is told before.
+        """
+        word = None if last is None else f"{last}\n"
+        output, errors = self._process.communicate(word, timeout=timeout)
         try:
             told: dict[str, Any] = json.loads(output.splitlines()[-1])
         except (ValueError, IndexError):

@@ -27,7 +27,6 @@ _PORT, _PORTS = 7000, 8
 _LATE_MS = 500.0  # a longer queue than this at the end is one that grows
 _TRIES = 2  # something else on the machine may spoil one
 _KEPT_UP = 0.9
-_SETTLE_S = 1.0
 _BURST, _BURST_S = 4000, 0.4  # what fits into the queues on the way
 _OFFERS = 20
 _STALLED_S = 1.0
@@ -86,8 +85,7 @@ def _offer(
     """Begin flows at a rate; what was sent, what came, and how late."""
     with guest_service(server, "flows-receive", _PORT, _PORTS) as receiver:
         sent = guest(client, "flows-send", server.ip, _PORT, first, rate, seconds).result()
-        time.sleep(_SETTLE_S)
-        return {"rate": rate} | sent | receiver.result()
+        return {"rate": rate} | sent | receiver.result(sent["sent"])
 
 
 FLOWS = Bench(

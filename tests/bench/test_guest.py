@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,31 @@ def test_unanswered_requests_count_as_long_as_they_waited(way: tuple[str, ...]):
     assert told["rtt_us"] == []
     assert len(told["unanswered_us"]) > 1
     assert min(told["unanswered_us"]) >= guest._PATIENCE_S * 1e6
+
+
+@pytest.mark.parametrize("sent", [3, 2])
+def test_flows_under_way_are_waited_for_until_all_came(sent: int, free_udp_port: int):
+    command = [sys.executable, str(Path(guest.__file__)), "flows-receive", str(free_udp_port), "1"]
+    with (
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        assert server.stdout is not None
+        assert server.stdin is not None
+        assert server.stdout.readline() == "ready\n"
+        client.connect(("127.0.0.1", free_udp_port))
+        client.send(guest._PROBE.pack(0, time.monotonic()))
+        server.stdin.write("3\n")
+        server.stdin.flush()
+        began = time.monotonic()
+        for number in range(1, sent):
+            client.send(guest._PROBE.pack(number, time.monotonic()))
+        told = json.loads(server.communicate()[0])
+    waited = time.monotonic() - began
+    assert told["received"] == sent
+    assert (waited < guest._GRACE_S) == (sent == 3)
 
 
 @pytest.fixture
