@@ -6,10 +6,11 @@ import json
 import random
 import struct
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from p4native.commands import options
 
 if TYPE_CHECKING:
     from p4native.switch.bench import Result
@@ -19,29 +20,17 @@ _FRAME_BYTES = 64
 
 
 def bench(  # noqa: PLR0917 - the options of the command
-    program: Annotated[
-        Path | None, typer.Argument(help="P4 program, or BMv2 JSON of one; none with --switch.")
-    ] = None,
-    entries: Annotated[
-        Path | None,
-        typer.Option(help="STF script with table entries; its packets, if no others are given."),
-    ] = None,
-    switch: Annotated[
-        str | None,
-        typer.Option(help="HOST:PORT of a P4Runtime server: measure a copy of what runs there."),
-    ] = None,
-    device_id: Annotated[int, typer.Option(help="Device of that server.")] = 1,
-    packet: Annotated[list[str] | None, typer.Option(help="Frame in hex digits.")] = None,
-    pcap: Annotated[Path | None, typer.Option(help="Capture file with frames.")] = None,
-    port: Annotated[int, typer.Option(help="Port on which they arrive.")] = 1,
+    program: options.ProgramOrSwitch = None,
+    entries: options.Entries = None,
+    switch: options.Server = None,
+    device_id: options.DeviceId = 1,
+    packet: options.Packets = None,
+    pcap: options.Capture = None,
+    port: options.Port = 1,
     seconds: Annotated[float, typer.Option(help="How long to measure.")] = 2.0,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as a JSON object.")] = False,
-    include: Annotated[
-        list[Path] | None, typer.Option("-I", help="Folder searched for #include files.")
-    ] = None,
-    define: Annotated[
-        list[str] | None, typer.Option("-D", help="Preprocessor macro, NAME or NAME=VALUE.")
-    ] = None,
+    include: options.Include = None,
+    define: options.Define = None,
 ) -> None:
     """Measure nanoseconds, cycles and misses per packet without any interface.
 
@@ -51,15 +40,9 @@ def bench(  # noqa: PLR0917 - the options of the command
     from p4native.commands import offline
     from p4native.switch.bench import Bench
 
-    if (program is None) == (switch is None):
-        offline.fail("give a program, or --switch and none")
     try:
-        if switch is not None:
-            running = offline.open_copy(switch, device_id, trace=False)
-        else:
-            assert program is not None
-            text = offline.program_json(program, include or (), define or ())
-            running = offline.open_program(text, entries, trace=False)
+        source = offline.Source(program, entries, switch, device_id, include or (), define or ())
+        running = source.open(trace=False)
         frames = offline.given_frames(packet or (), pcap, port) or running.frames
         frames = frames or random_frames(port)
         for number in running.device.ports():

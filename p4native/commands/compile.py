@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from p4native.commands.macros import macros
+
 if TYPE_CHECKING:
     from p4native.compiler import Dump
     from p4native.midend import core
@@ -46,7 +48,7 @@ def compile(arguments: list[str]) -> int:
         parser.error("a program is needed")
     from p4native.compiler import CompileError, compile_program
 
-    defines = dict(_definition(text) for text in options.define)
+    defines = macros(options.define)
     dump = None
     if options.dump_after is not None:
         dump = _dumper(options.dump_after)
@@ -71,11 +73,6 @@ def compile(arguments: list[str]) -> int:
 
 
 compile.takes_arguments = True  # type: ignore[attr-defined]
-
-
-def _definition(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    return name, value if equals else "1"
 
 
 def _list_passes() -> int:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import typer
 
+from p4native.commands.macros import macros
 from p4native.switch.device import Device
 from p4native.switch.pipeline import Pipeline
 
@@ -38,17 +39,38 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the user gave to run packets through: a program with entries, or a running switch."""
+
+    program: Path | None
+    entries: Path | None
+    switch: str | None
+    device_id: int
+    include: Sequence[Path]
+    define: Sequence[str]
+
+    def open(self, *, trace: bool) -> Offline:
+        """A switch in memory with that; the command ends unless exactly one of both was given."""
+        if self.program is not None and self.switch is None:
+            text = program_json(self.program, self.include, self.define)
+            return open_program(text, self.entries, trace=trace)
+        if self.switch is not None and self.program is None:
+            return open_copy(self.switch, self.device_id, trace=trace)
+        fail("give a program, or --switch and none")
+
+
 def program_json(program: Path, include: Sequence[Path], define: Sequence[str]) -> bytes:
     """BMv2 JSON of a P4 program, or of a JSON file as it is."""
     if program.suffix == ".json":
         return program.read_bytes()
     from p4native.compiler import CompileError, compile_program
 
-    defines = {name: value or "1" for name, _, value in (d.partition("=") for d in define)}
     try:
-        return compile_program(program, include_dirs=include, defines=defines).json_text.encode()
+        result = compile_program(program, include_dirs=include, defines=macros(define))
     except CompileError as fault:
         fail(f"{program} does not compile\n{fault.diagnostics}".rstrip())
+    return result.json_text.encode()
 
 
 def open_program(text: bytes, script: Path | None, *, trace: bool) -> Offline:

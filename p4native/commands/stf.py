@@ -7,29 +7,23 @@ from typing import Annotated
 
 import typer
 
-
-def _define(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    return name, value or "1"
+from p4native.commands import options
+from p4native.commands.macros import macros
 
 
 def stf(
     program: Annotated[Path, typer.Argument(help="P4 program, or BMv2 JSON of one.")],
     script: Annotated[Path, typer.Argument(help="STF script: packet, expect, add …")],
     target: Annotated[str, typer.Option(help="Switch to run on: native or bmv2.")] = "native",
-    include: Annotated[
-        list[Path] | None, typer.Option("-I", help="Folder searched for #include files.")
-    ] = None,
-    define: Annotated[
-        list[str] | None, typer.Option("-D", help="Preprocessor macro, NAME or NAME=VALUE.")
-    ] = None,
+    include: options.Include = None,
+    define: options.Define = None,
 ) -> None:
     """Run a packet-test script; exit code 1 tells that a packet or a state was not as expected."""
     from p4native.stf.errors import StfError
     from p4native.stf.run import run_stf
 
     try:
-        defines = dict(_define(text) for text in define or ())
+        defines = macros(define or ())
         result = run_stf(program, script, target, include or (), defines)
     except StfError as fault:
         typer.echo(f"error: {fault}", err=True)
