@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from p4native.frontend import ir
 from p4native.frontend.check.annotations import check_annotations
 from p4native.frontend.check.callables import check_action, check_params, declare_type_params
@@ -44,22 +47,20 @@ def check_block_type(ctx: Context, decl: BlockType) -> None:
 
 def check_parser(ctx: Context, decl: ir.ParserDecl) -> None:
     """A parser with its states."""
-    ctx.container = decl
-    with ctx.scope():
-        _head(ctx, decl)
-        ctx.scopes.append({})
-        ctx.locals_scope = ctx.scopes[-1]
-        for local in decl.locals:
-            _declare_local(ctx, local)
+    with _body(ctx, decl):
         _states(ctx, decl)
-        ctx.scopes.pop()
-        decl.locals.extend(ctx.direct_calls)
-        ctx.direct_calls.clear()
-    ctx.container = None
 
 
 def check_control(ctx: Context, decl: ir.ControlDecl) -> None:
     """A control with its locals and body."""
+    with _body(ctx, decl):
+        ctx.loops = 0
+        check_block(ctx, decl.body)
+
+
+@contextmanager
+def _body(ctx: Context, decl: Block) -> Iterator[None]:
+    """Check parameters and locals; in the block, the scope of the body."""
     ctx.container = decl
     with ctx.scope():
         _head(ctx, decl)
@@ -67,8 +68,7 @@ def check_control(ctx: Context, decl: ir.ControlDecl) -> None:
         ctx.locals_scope = ctx.scopes[-1]
         for local in decl.locals:
             _declare_local(ctx, local)
-        ctx.loops = 0
-        check_block(ctx, decl.body)
+        yield
         ctx.scopes.pop()
         decl.locals.extend(ctx.direct_calls)
         ctx.direct_calls.clear()

@@ -6,7 +6,7 @@ stack of scopes with the kind of every declared name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from p4native.frontend.diagnostics import Loc, Reporter
@@ -148,6 +148,20 @@ class Cursor:
         if self.nesting > MAX_NESTING:
             self.reporter.error("overlimit", f"nested more than {MAX_NESTING} deep", self.loc())
             raise NestingFailure
+
+    def members(self, one: Callable[[], object]) -> None:
+        """Parse one after another up to `}` and past it; a mistake in one does not end the rest."""
+        while self.kinds[self.at] not in ("}", "EOF"):
+            start = self.at
+            try:
+                one()
+            except NestingFailure:
+                raise
+            except SyntaxFailure:
+                self.skip_statement()
+                if self.at == start:
+                    self.at += 1
+        self.expect("}")
 
     def skip_statement(self) -> None:
         """After an error: go past the next `;` or balanced `{...}`, or stop before a `}`."""

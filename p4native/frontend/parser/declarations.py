@@ -146,15 +146,7 @@ class DeclarationParser(TableParser):
 
     def _fields(self) -> list[ir.Field]:
         fields: list[ir.Field] = []
-        while self.kinds[self.at] not in ("}", "EOF"):
-            start = self.at
-            try:
-                fields.append(self._field())
-            except SyntaxFailure:
-                self.skip_statement()
-                if self.at == start:
-                    self.at += 1
-        self.expect("}")
+        self.members(lambda: fields.append(self._field()))
         return fields
 
     def _field(self) -> ir.Field:
@@ -273,15 +265,7 @@ class DeclarationParser(TableParser):
             self.declare_type(name)
             found.type_params = self.type_params()
             self.expect("{")
-            while self.kinds[self.at] not in ("}", "EOF"):
-                start = self.at
-                try:
-                    self._extern_member(found)
-                except SyntaxFailure:
-                    self.skip_statement()
-                    if self.at == start:
-                        self.at += 1
-            self.expect("}")
+            self.members(lambda: self._extern_member(found))
         return found
 
     def _extern_member(self, owner: ir.ExternDecl) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from p4native.frontend import ir
 from p4native.frontend.diagnostics import Loc
 from p4native.frontend.lexer import NAME_KEYWORDS
-from p4native.frontend.parser.base import NestingFailure, SyntaxFailure
 from p4native.frontend.parser.statements import StatementParser
 
 
@@ -21,17 +20,7 @@ class TableParser(StatementParser):
         seen: dict[str, ir.Node] = {}
         if self.kinds[self.at] == "}":
             raise self.fail("a table property")
-        while self.kinds[self.at] not in ("}", "EOF"):
-            start = self.at
-            try:
-                self._property(table, seen)
-            except NestingFailure:
-                raise
-            except SyntaxFailure:
-                self.skip_statement()
-                if self.at == start:
-                    self.at += 1
-        self.expect("}")
+        self.members(lambda: self._property(table, seen))
         self.declare_object(table.name)
         return table
 
@@ -141,17 +130,7 @@ class TableParser(StatementParser):
 
     def _entries(self) -> list[ir.Entry]:
         found: list[ir.Entry] = []
-        while self.kinds[self.at] not in ("}", "EOF"):
-            start = self.at
-            try:
-                found.append(self._entry())
-            except NestingFailure:
-                raise
-            except SyntaxFailure:
-                self.skip_statement()
-                if self.at == start:
-                    self.at += 1
-        self.expect("}")
+        self.members(lambda: found.append(self._entry()))
         return found
 
     def _entry(self) -> ir.Entry:
