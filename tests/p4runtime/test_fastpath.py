@@ -26,7 +26,7 @@ from .conftest import PROGRAMS
 from .programs import load_program
 from .strategies import near_messages, table_entries
 
-RUNTIME = Path(__file__).parents[2] / "p4native" / "runtime" / "p4runtime"
+RUNTIME = Path(__file__).parents[2] / "p4native" / "runtime"
 EXAMPLES = os.environ.get("P4RUNTIME_FUZZ_EXAMPLES")
 QUICK = settings(
     max_examples=int(EXAMPLES or "300"),
@@ -160,7 +160,8 @@ def test_encoder_under_address_sanitizer(tmp_path: Path, loaded: LoadedPipeline)
     binary = tmp_path / "fuzz"
     flags = ["-std=gnu11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
     source = Path(__file__).parent / "fuzz_encode.c"
-    subprocess.run(["cc", *flags, f"-I{RUNTIME}", source, "-o", binary], check=True)
+    include = [f"-I{RUNTIME / folder}" for folder in ("include", "p4runtime")]
+    subprocess.run(["cc", *flags, *include, source, "-o", binary], check=True)
     (tmp_path / "plan").write_bytes(bytes(loaded.encoder.plan))
     for number, seed in enumerate(seeds()):
         (tmp_path / f"seed{number}").write_bytes(seed)

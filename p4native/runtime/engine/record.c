@@ -2,6 +2,8 @@
  * down in p4native/switch/records.py. */
 #include <stdlib.h>
 
+#include <p4n/record.h>
+
 #include "meter_config.h"
 
 enum op { OP_INSERT = 1, OP_MODIFY, OP_DELETE, OP_SET_DEFAULT, OP_RESET_DEFAULT };
@@ -14,24 +16,6 @@ enum {
 };
 
 enum mode { MODE_CONTINUE, MODE_ROLLBACK, MODE_ATOMIC };
-
-struct header {
-	uint32_t size;
-	uint16_t op;
-	uint16_t table;
-	uint32_t action;
-	uint32_t flags;
-	int32_t priority;
-	uint32_t prefix_len;
-	uint64_t idle_ns;
-	uint16_t data_bytes;
-	uint16_t note_bytes;
-	uint32_t zero;
-	uint64_t handle;
-	uint64_t age_ns;
-};
-
-_Static_assert(sizeof(struct header) == 56, "records.HEADER has this size");
 
 /* What an operation changed, so that it can be undone. */
 struct change {
@@ -57,7 +41,7 @@ struct batch {
 
 /* --- one operation ----------------------------------------------------------------------------- */
 
-static bool well_formed(const struct p4n_table *t, const struct header *h)
+static bool well_formed(const struct p4n_table *t, const struct p4n_record *h)
 {
 	const struct p4n_table_writer *w = t->writer;
 	uint64_t need = sizeof(*h) + (uint64_t)p4n_pad8(h->data_bytes) + p4n_pad8(h->note_bytes);
@@ -69,7 +53,7 @@ static bool well_formed(const struct p4n_table *t, const struct header *h)
 	return h->size == need;
 }
 
-static bool action_fits(const struct p4n_table *t, const struct header *h)
+static bool action_fits(const struct p4n_table *t, const struct p4n_record *h)
 {
 	const struct p4n_action_desc *a;
 
@@ -90,7 +74,7 @@ static uint32_t idle_ms(uint64_t ns)
 }
 
 /* Action, note, idle time, counter and meter from the part of the record behind key and mask. */
-static enum p4n_status fill(struct p4n_table *t, struct p4n_entry *e, const struct header *h,
+static enum p4n_status fill(struct p4n_table *t, struct p4n_entry *e, const struct p4n_record *h,
 			    const uint8_t *at)
 {
 	struct p4n_table_writer *w = t->writer;
@@ -132,7 +116,7 @@ static enum p4n_status fill(struct p4n_table *t, struct p4n_entry *e, const stru
 	return e->flags ? p4n_profile_bind(w->profile, e) : P4N_OK;
 }
 
-static void take_identity(struct p4n_table *t, struct p4n_entry *e, const struct header *h,
+static void take_identity(struct p4n_table *t, struct p4n_entry *e, const struct p4n_record *h,
 			  const uint8_t *body)
 {
 	struct p4n_table_writer *w = t->writer;
@@ -194,7 +178,7 @@ static void forget(struct p4n_entry *e)
 }
 
 static enum p4n_status insert_or_modify(struct batch *b, struct p4n_table *t,
-					const struct header *h, struct p4n_entry *e,
+					const struct p4n_record *h, struct p4n_entry *e,
 					const uint8_t *rest)
 {
 	struct p4n_entry *old = p4n_table_find(t, e);
@@ -220,7 +204,7 @@ static enum p4n_status insert_or_modify(struct batch *b, struct p4n_table *t,
 	return P4N_OK;
 }
 
-static enum p4n_status entry_op(struct batch *b, struct p4n_table *t, const struct header *h,
+static enum p4n_status entry_op(struct batch *b, struct p4n_table *t, const struct p4n_record *h,
 				uint64_t *handle)
 {
 	const uint8_t *body = (const uint8_t *)(h + 1);
@@ -252,7 +236,7 @@ static enum p4n_status entry_op(struct batch *b, struct p4n_table *t, const stru
 	return s;
 }
 
-static enum p4n_status default_op(struct batch *b, struct p4n_table *t, const struct header *h)
+static enum p4n_status default_op(struct batch *b, struct p4n_table *t, const struct p4n_record *h)
 {
 	struct p4n_entry *e = t->writer->program_default, *old;
 	enum p4n_status s;
@@ -279,7 +263,7 @@ static enum p4n_status default_op(struct batch *b, struct p4n_table *t, const st
 	return P4N_OK;
 }
 
-static enum p4n_status run(struct batch *b, const struct header *h, uint64_t *handle)
+static enum p4n_status run(struct batch *b, const struct p4n_record *h, uint64_t *handle)
 {
 	const struct p4n_pipeline *p = b->inst->pipeline;
 	struct p4n_table *t;
@@ -333,7 +317,7 @@ static void publish(struct p4n_instance *inst)
  * published, so an atomic batch does those before it holds packets up. */
 enum pass { PASS_ALL, PASS_UNSEEN, PASS_SEEN };
 
-static bool in_pass(const struct batch *b, const struct header *h, enum pass pass)
+static bool in_pass(const struct batch *b, const struct p4n_record *h, enum pass pass)
 {
 	bool unseen = h->table < b->inst->pipeline->n_tables && h->op <= OP_DELETE &&
 		      b->inst->tables[h->table]->writer->masked;
@@ -348,7 +332,7 @@ static uint32_t run_pass(struct batch *b, const struct request *r, enum pass pas
 	size_t at = 0;
 
 	for (i = 0; i < r->count; i++) {
-		const struct header *h = (const struct header *)(const void *)(r->records + at);
+		const struct p4n_record *h = (const struct p4n_record *)(const void *)(r->records + at);
 
 		if (r->len - at < sizeof(*h) || h->size < sizeof(*h) || h->size > r->len - at ||
 		    h->size % 8) {
@@ -456,7 +440,7 @@ static uint32_t packed_size(const struct p4n_table *t, const struct p4n_entry *e
 	const struct p4n_table_writer *w = t->writer;
 	uint32_t note = e->note ? e->note->bytes : 0;
 
-	return (uint32_t)sizeof(struct header) + w->key_pad * (w->masked ? 2 : 1) +
+	return (uint32_t)sizeof(struct p4n_record) + w->key_pad * (w->masked ? 2 : 1) +
 	       p4n_pad8(data_bytes(t, e)) + p4n_pad8(note) + (t->counted ? 16 : 0) +
 	       (e->meter ? METER_BYTES + MARK_BYTES : 0);
 }
@@ -466,7 +450,7 @@ static uint8_t *pack(struct p4n_table *t, struct p4n_entry *e, uint8_t *at, uint
 	const struct p4n_table_writer *w = t->writer;
 	struct p4n_meter_config config;
 	bool metered = e->meter && p4n_meter_read(e->meter, &config);
-	struct header h = {
+	struct p4n_record h = {
 		.size = packed_size(t, e) - (e->meter && !metered ? METER_BYTES : 0),
 		.table = (uint16_t)w->index,
 		.action = e->action,
@@ -532,7 +516,7 @@ P4N_EXPORT size_t p4n_read(struct p4n_instance *inst, uint32_t table, uint32_t *
 P4N_EXPORT size_t p4n_read_one(struct p4n_instance *inst, const uint8_t *record, uint8_t *out,
 			       size_t cap)
 {
-	const struct header *h = (const struct header *)(const void *)record;
+	const struct p4n_record *h = (const struct p4n_record *)(const void *)record;
 	struct p4n_table *t = inst->tables[h->table];
 	struct p4n_entry *e = NULL, *like;
 	size_t bytes = 0;

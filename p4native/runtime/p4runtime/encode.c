@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <p4n/record.h>
+
 #define P4R_EXPORT __attribute__((visibility("default")))
 
 enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
@@ -33,23 +35,6 @@ struct table {
 	uint32_t id, index, flags, key_size, n_fields, n_actions, fields, actions;
 };
 
-struct header {
-	uint32_t size;
-	uint16_t op;
-	uint16_t table;
-	uint32_t action;
-	uint32_t flags;
-	int32_t priority;
-	uint32_t prefix_len;
-	uint64_t idle_ns;
-	uint16_t data_bytes;
-	uint16_t note_bytes;
-	uint32_t zero;
-	uint64_t handle;
-	uint64_t age_ns;
-};
-
-_Static_assert(sizeof(struct header) == 56, "records.HEADER has this size");
 _Static_assert(sizeof(struct field) == 20 && sizeof(struct action) == 20 &&
 		       sizeof(struct table) == 32, "the plan is made of 32-bit words");
 
@@ -186,7 +171,7 @@ static bool parse_pair(struct slice s, struct slice *first, struct slice *second
 }
 
 static bool put_lpm(const struct field *f, struct slice s, uint8_t *key, uint8_t *mask,
-		    bool masked, struct header *h)
+		    bool masked, struct p4n_record *h)
 {
 	struct slice value = {0};
 	uint64_t length = 0;
@@ -268,7 +253,7 @@ static bool parse_match(struct slice s, uint64_t *id, uint32_t *kind, struct sli
 }
 
 static bool put_key(const uint32_t *plan, const struct table *t, const struct entry *e,
-		    uint8_t *key, uint8_t *mask, struct header *h)
+		    uint8_t *key, uint8_t *mask, struct p4n_record *h)
 {
 	const struct field *fields = (const struct field *)(plan + t->fields);
 	bool masked = (t->flags & TABLE_MASKED) != 0;
@@ -350,7 +335,7 @@ static const struct action *find_action(const uint32_t *plan, const struct table
 
 /* TableAction { action 1 } with Action { action_id 1, params 4 }, each once. */
 static bool put_action(const uint32_t *plan, const struct table *t, struct slice s, uint8_t *data,
-		       struct header *h)
+		       struct p4n_record *h)
 {
 	const struct action *a = NULL;
 	struct slice body, param, rest;
@@ -449,7 +434,7 @@ static uint8_t *put_varint(uint8_t *out, uint64_t value)
 }
 
 /* The controller's own data, as a TableEntry of controller_metadata 5 and metadata 11. */
-static bool put_note(const struct entry *e, uint8_t *out, struct header *h)
+static bool put_note(const struct entry *e, uint8_t *out, struct p4n_record *h)
 {
 	size_t size = (size_t)(e->metadata.end - e->metadata.at);
 	uint8_t *at = out;
@@ -495,7 +480,7 @@ static const struct table *find_table(const uint32_t *plan, uint64_t id)
 /* Writes the record of one update; returns its size, or 0 if it is one for the caller. */
 static size_t encode(const uint32_t *plan, struct slice update, uint8_t *out, size_t room)
 {
-	struct header h = {0};
+	struct p4n_record h = {0};
 	const struct table *t;
 	struct slice body;
 	struct entry e;
