@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from p4native.frontend import check_source, ir
 from p4native.frontend.diagnostics import Reporter
 from p4native.frontend.visitor import walk
+
+_Node = TypeVar("_Node", bound=ir.Node)
 
 
 def checked(text: str) -> ir.Program:
@@ -35,7 +39,7 @@ def value_of(t: str, expression: str) -> ir.Value:
     return constant(f"const {t} x = {expression};", "x")
 
 
-def find(program: ir.Program, cls: type[ir.Node], name: str) -> ir.Node:
+def find(program: ir.Program, cls: type[_Node], name: str) -> _Node:
     """The first node of a class with a name."""
     for node in walk(program):
         if isinstance(node, cls) and getattr(node, "name", None) == name:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from control.errors import ControlError
+from control.fabric import Fabric
 from topologies.lab import Lab
 
 from .helpers import wait_for
@@ -42,7 +43,9 @@ def test_what_comes_out_goes_in_and_changes_nothing(lab: Lab) -> None:
     assert apply(lab, text) == []
     assert document(lab) == text
     assert writes(lab) == before
-    assert lab.run(lab.controller.fabric.audit()) == []  # type: ignore[attr-defined]
+    fabric = lab.controller.fabric
+    assert isinstance(fabric, Fabric)
+    assert lab.run(fabric.audit()) == []
 
 
 def test_a_document_is_planned_then_done_once(lab: Lab) -> None:

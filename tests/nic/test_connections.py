@@ -299,12 +299,18 @@ def _left_at(one: Any, now: float) -> int:
     return len(one.manager)
 
 
-def test_what_is_left_of_the_idle_time_moves_too(nic: Any) -> None:
+def _moved_at_3000(nic: Any) -> Any:
+    """A connection whose last packet came 2900 s before vm2 moved to nic2."""
     one = nic(web())
     one.first(vf(0), tcp(1, 2))
     one.now = 3000.0
     one.board.ages = {"nic1": 2900.0}
     _move_vm2(one, "nic2", "nic1")
+    return one
+
+
+def test_what_is_left_of_the_idle_time_moves_too(nic: Any) -> None:
+    one = _moved_at_3000(nic)
     one.board.ages = {"nic2": 690.0}  # no packet since the entries were copied
     assert _left_at(one, 3690.0) == 1
     one.board.ages = {"nic2": 701.0}
@@ -312,11 +318,7 @@ def test_what_is_left_of_the_idle_time_moves_too(nic: Any) -> None:
 
 
 def test_a_packet_after_the_move_gives_the_full_idle_time(nic: Any) -> None:
-    one = nic(web())
-    one.first(vf(0), tcp(1, 2))
-    one.now = 3000.0
-    one.board.ages = {"nic1": 2900.0}
-    _move_vm2(one, "nic2", "nic1")
+    one = _moved_at_3000(nic)
     one.board.ages = {"nic2": 300.0}
     assert _left_at(one, 3701.0) == 1
     one.board.ages = {"nic2": 3600.0}

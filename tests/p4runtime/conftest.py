@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,12 @@ def _switches() -> Iterator[dict[str, Switch]]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.when == "call":  # type: ignore[attr-defined]
-        item.stash[_passed] = report.passed  # type: ignore[attr-defined]
+    if report.when == "call":
+        item.stash[_passed] = report.passed
     return report
 
 
@@ -69,8 +71,8 @@ def switch(request: pytest.FixtureRequest, _switches: dict[str, Switch]) -> Iter
     found.drain()
     yield found
     # What a refused request did to BMv2 may outlive it: the next test gets a new one.
-    if kind == "bmv2" and not request.node.stash.get(_passed, False):
-        found.restart()  # type: ignore[attr-defined]
+    if isinstance(found, Bmv2Switch) and not request.node.stash.get(_passed, False):
+        found.restart()
 
 
 @dataclass
@@ -82,6 +84,12 @@ class Lab:
     stream: Any
     build: Builder
     program: Program
+
+    @property
+    def native(self) -> NativeSwitch:
+        """Our switch, for tests that look inside of it."""
+        assert isinstance(self.switch, NativeSwitch), "mark the test native_only"
+        return self.switch
 
     def another(self) -> Client:
         """A further client of the same switch."""

@@ -19,12 +19,18 @@ from .targets import NativeSwitch, Switch
 CHANGED = Path(__file__).parent / "programs" / "changed.p4"
 
 
-def refused(client: Client, config: p4r.ForwardingPipelineConfig | None, action: str) -> str:
-    """Push a config that must be refused; return the code."""
+def refusal(
+    client: Client, config: p4r.ForwardingPipelineConfig | None, action: str
+) -> tuple[str, str]:
+    """Push a config that must be refused; return the code and the words."""
     with pytest.raises(grpc.RpcError) as caught:
         client.set_pipeline(config, action)
-    refused.text = caught.value.details()  # type: ignore[attr-defined]
-    return code_of(caught.value)
+    return code_of(caught.value), caught.value.details()
+
+
+def refused(client: Client, config: p4r.ForwardingPipelineConfig | None, action: str) -> str:
+    """Push a config that must be refused; return the code."""
+    return refusal(client, config, action)[0]
 
 
 @pytest.fixture
@@ -82,8 +88,9 @@ def test_bad_json_is_refused_and_leaves_the_pipeline(lab: Lab, action: str) -> N
     deep = b'{"a":' * 5000
     for blob in (b"{", b"[]", b"{}", b"\xff\x00garbage", deep, broken_json(lab.program)):
         config = p4r.ForwardingPipelineConfig(p4info=lab.program.info, p4_device_config=blob)
-        assert refused(lab.client, config, action) == "INVALID_ARGUMENT"
-    assert "pipelines[0].tables[0].action_ids" in refused.text  # type: ignore[attr-defined]
+        code, text = refusal(lab.client, config, action)
+        assert code == "INVALID_ARGUMENT"
+    assert "pipelines[0].tables[0].action_ids" in text
     assert len(lab.client.read(lab.build.entry("small_table"))) == 1
 
 
@@ -142,8 +149,9 @@ def test_bad_p4info_is_refused_and_names_the_object(lab: Lab, damage: object, na
     damage(info)  # type: ignore[operator]
     config = lab.program.config()
     config.p4info.CopyFrom(info)
-    assert refused(lab.client, config, "VERIFY_AND_COMMIT") == "INVALID_ARGUMENT"
-    assert named in refused.text  # type: ignore[attr-defined]
+    code, text = refusal(lab.client, config, "VERIFY_AND_COMMIT")
+    assert code == "INVALID_ARGUMENT"
+    assert named in text
     assert lab.client.get_pipeline().config.p4info == lab.program.info
 
 
@@ -242,8 +250,9 @@ def test_reconcile_refuses_to_lose_state(simple: tuple[Client, Builder, Program]
     client, build, program = simple
     client.insert(build.entry("changed_table", {"src": 5}, build.action("rewrite", src=1)))
     changed = load_program(CHANGED, "CHANGED").config()
-    assert refused(client, changed, "RECONCILE_AND_COMMIT") == "INVALID_ARGUMENT"
-    assert "changed_table" in refused.text  # type: ignore[attr-defined]
+    code, text = refusal(client, changed, "RECONCILE_AND_COMMIT")
+    assert code == "INVALID_ARGUMENT"
+    assert "changed_table" in text
     assert client.get_pipeline().config.p4info == program.info
     assert len(client.read(build.entry("changed_table"))) == 1
     assert client.refused(

@@ -134,7 +134,7 @@ def test_empty_group_does_nothing(lab: Lab) -> None:
 
 @pytest.mark.native_only
 def test_watch_port_takes_a_member_out(lab: Lab) -> None:
-    build, device = lab.build, lab.switch.device  # type: ignore[attr-defined]
+    build, device = lab.build, lab.native.device
     lab.client.insert(*[build.member("spread", n, build.action("forward", port=n)) for n in (2, 3)])
     group = build.group("spread", 1, (2, 1, 2), (3, 1, 3))
     lab.client.insert(group)

@@ -130,7 +130,7 @@ def with_backups(*replicas: tuple[tuple[int, int], ...]) -> p4r.Entity:
 
 @pytest.mark.native_only
 def test_backup_replicas_stand_in_for_ports_that_are_down(lab: Lab) -> None:
-    build, device = lab.build, lab.switch.device  # type: ignore[attr-defined]
+    build, device = lab.build, lab.native.device
     group = with_backups(((2, 1), (3, 5), (4, 6)), ((6, 2),))
     lab.client.insert(
         group, build.entry("exact_table", {"dst": 1, "port": 1}, build.action("multicast", group=5))
@@ -161,7 +161,7 @@ def test_backup_replicas_stand_in_for_ports_that_are_down(lab: Lab) -> None:
 
 @pytest.mark.native_only
 def test_backups_of_a_saved_pipeline_know_the_ports(lab: Lab) -> None:
-    build, device = lab.build, lab.switch.device  # type: ignore[attr-defined]
+    build, device = lab.build, lab.native.device
     lab.client.set_pipeline(lab.program.config(), "VERIFY_AND_SAVE")
     lab.client.insert(
         with_backups(((2, 1), (3, 5))),

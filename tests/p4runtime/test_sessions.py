@@ -184,7 +184,7 @@ def test_packet_out_of_a_backup_is_an_error(lab: Lab) -> None:
 @pytest.mark.native_only
 def test_hand_over_waits_for_writes_in_flight(lab: Lab) -> None:
     """While a write is being applied, a new primary is announced but not told yet."""
-    (target,) = lab.switch.server._targets  # type: ignore[attr-defined]
+    (target,) = lab.native.server._targets
     other = lab.another()
     stream = other.open()
     election = lab.client.election_id + 1

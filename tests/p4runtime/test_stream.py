@@ -10,6 +10,8 @@ import grpc
 import pytest
 from finsy.proto import p4r
 
+from p4native.p4runtime.server import ServerHandle
+
 from .builder import DELETE, INSERT, MODIFY, octets, probe
 from .client import DEADLINE_S
 from .conftest import Lab
@@ -100,7 +102,7 @@ def test_packet_out_that_cannot_be_sent_is_an_error(
     error = lab.stream.next("error")
     assert error.canonical_code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert "65536" in error.message
-    device = lab.switch.device  # type: ignore[attr-defined]
+    device = lab.native.device
     with monkeypatch.context() as patched:
         patched.setattr(device, "cpu_port", None)
         lab.stream.send(packet=packet_out(2, probe()))
@@ -137,7 +139,7 @@ def test_slow_reader_stalls_neither_packets_nor_others(lab: Lab) -> None:
     requests.put(arbitration(lab.client.election_id + 1))
     call = deaf.stub.StreamChannel(iter(requests.get, None))
     assert next(call).arbitration.status.code == 0
-    server = lab.switch.server  # type: ignore[attr-defined]
+    server = lab.native.server
     before = dropped(server)
     frame = probe(dst=1) + bytes(8000)
     deadline = time.monotonic() + 30
@@ -159,8 +161,8 @@ def arbitration(election_id: int) -> p4r.StreamMessageRequest:
     return p4r.StreamMessageRequest(arbitration=update)
 
 
-def dropped(server: object) -> int:
-    stats = server.stats()  # type: ignore[attr-defined]
+def dropped(server: ServerHandle) -> int:
+    stats = server.stats()
     return int(stats.get("stream_dropped_packet", 0)) + int(stats["packet_in_overrun"])
 
 
