@@ -16,8 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mininet.node import Switch
-
 from control.connections.flow import ICMPV6
 from control.errors import ControlError
 from control.ovs.mirrors import MirrorRecord
@@ -27,7 +25,7 @@ from control.ovs.tables import TUNNEL_PORT
 from control.ovs.tracked import Tracked, echo_reply
 from control.plane import PortStats
 from topologies.errors import LabError
-from topologies.nodes import Marked, how_ended, tail
+from topologies.nodes import Marked, StoppedTogether, how_ended, tail
 from topologies.silicon import start_switch
 
 BRIDGE = "br0"
@@ -61,7 +59,7 @@ def datapath_type() -> str:
     return "system" if loaded.returncode == 0 else "netdev"
 
 
-class OvsSwitch(Marked, Switch):
+class OvsSwitch(Marked, StoppedTogether):
     """One server's Open vSwitch: a bridge whose OpenFlow ports carry the P4 NIC's numbers.
 
     It has a network namespace of its own, into which its ports move: the userspace datapath makes

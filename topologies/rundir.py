@@ -13,6 +13,7 @@ import ctypes
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -285,8 +286,11 @@ def _delete_links(names: list[str]) -> list[str]:
     """Delete those of the named links that exist; returns the names."""
     there = [name for name in names if Path("/sys/class/net", name).exists()]
     if there:
-        commands = "".join(f"link del dev {name}\n" for name in there)
-        # A veth goes with its peer, so that deleting the second of a pair may fail: -force goes on.
+        # The kernel waits after each deletion; a group goes in one. Nobody else's link is in this.
+        group = secrets.randbits(31)
+        commands = "".join(f"link set dev {name} group {group}\n" for name in there)
+        commands += f"link del group {group}\n"
+        # One may have gone by itself, with the namespace of its peer: -force goes on.
         subprocess.run(
             ["ip", "-force", "-batch", "-"], input=commands, text=True, capture_output=True
         )
