@@ -97,6 +97,7 @@ class Fabric:
         self._entries: dict[str, int] = {}
         self._programs: dict[str, NicProgram] = {}
         self._uplinks: dict[str, frozenset[int]] = {}
+        self._without_link: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._handlers: dict[int, list[PacketHandler]] = {}
         self._echoes: dict[bytes, asyncio.Future[None]] = {}
@@ -359,11 +360,16 @@ class Fabric:
         ports = frozenset(range(PORT_UPLINK, PORT_UPLINK + self.state.nic(nic).uplinks))
         return self._uplinks.get(nic, ports)
 
+    def has_link(self, nic: str) -> bool:
+        """Whether a NIC has an uplink with link; told at once, whoever has the lock."""
+        return nic not in self._without_link
+
     async def restarted(self, nic: str) -> None:
         """Nothing: the NIC's session notices by itself."""
 
     async def set_uplinks(self, nic: str, ports: frozenset[int]) -> None:
         """Note which uplinks of a NIC have link: traffic leaves a dead one with one write."""
+        (self._without_link.discard if ports else self._without_link.add)(nic)
         if ports == self.uplinks(nic):
             return
         tell_uplinks(self.bus, nic, ports)

@@ -30,6 +30,7 @@ class MemoryChannel:
     def __init__(self, sender: socket.socket, receiver: socket.socket) -> None:
         self._sender, self._receiver = sender, receiver
         self._pages = bytes(_CHUNK)
+        self._given_up = ""
 
     async def send(self, octets: int) -> None:
         """Move that many bytes; returns when the other server has them all.
@@ -42,10 +43,18 @@ class MemoryChannel:
         try:
             await asyncio.to_thread(self._send, octets)
         except OSError as error:
-            raise LabError(f"guest memory does not reach the other server: {error}") from None
+            why = self._given_up or error
+            raise LabError(f"guest memory does not reach the other server: {why}") from None
         finally:
             with contextlib.suppress(OSError):
                 await receiving
+
+    def give_up(self, reason: str) -> None:
+        """Let a ``send`` that is under way fail now, for this reason."""
+        self._given_up = reason
+        for end in (self._sender, self._receiver):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
     def _send(self, octets: int) -> None:
         """Send and wait for the acknowledgement."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from control.store import Store
 
 Step = Callable[[], Awaitable[None]]
-DRAIN_LIMIT_S = 1.0  # senders on the source itself never stop; for them either way is right
+DRAIN_TIMES = 4  # at the most: senders on the source itself never stop, and may go either way
 NIC_RETURN_S = 60.0
 POLL_S = 0.02
 
@@ -161,12 +161,30 @@ class Attempt:
         It holds what its own VMs send from here on, and nothing else leads there yet.
         """
         await together(
-            channel.send(self._dirty),
+            self._send_last(channel),
             self._note_seen(),
             self._site.carry_out(self.record.placements("parked", "parked"), ahead.hold),
         )
         self.report.bytes_copied += self._dirty
         await self._copy_state()
+
+    async def _send_last(self, channel: MemoryChannel) -> None:
+        """Send what is still dirty, and do not wait for the path to come back if it goes.
+
+        The guest stands still, and a NIC that died is not programmed while this has its turn.
+        """
+        ends = self.record.source.nic, self.record.destination.nic
+        sending = asyncio.ensure_future(channel.send(self._dirty))
+        try:
+            while not sending.done():
+                await asyncio.wait({sending}, timeout=POLL_S)
+                lost = [nic for nic in ends if not self._site.is_reachable(nic)]
+                if lost:
+                    channel.give_up(f"{' and '.join(lost)} went down or lost its uplinks")
+                    break
+            await sending
+        finally:
+            sending.cancel()
 
     # -- phases from the switch on: each may be repeated -------------------------------------------
 
@@ -222,9 +240,10 @@ class Attempt:
 
     async def _drain(self) -> None:
         """Wait until the source's redirect entry counts no more frames."""
-        deadline = monotonic() + DRAIN_LIMIT_S
+        drain_s = self.record.options.drain_s
+        deadline = monotonic() + DRAIN_TIMES * drain_s
         last, quiet_since = -1, monotonic()
-        while monotonic() < deadline and monotonic() - quiet_since < self.record.options.drain_s:
+        while monotonic() < deadline and monotonic() - quiet_since < drain_s:
             count = await self._seen_by_source()
             if count is None:
                 return  # a NIC that is down sends nothing on

@@ -81,6 +81,10 @@ class Site:
         """Whether a NIC is connected and programmed."""
         return self.fabric.is_up(nic)
 
+    def is_reachable(self, nic: str) -> bool:
+        """Whether a NIC is up and has an uplink with link."""
+        return self.is_up(nic) and self.fabric.has_link(nic)
+
     def others(self, *but: str) -> list[str]:
         """Names of all NICs except some."""
         return [name for name in self.fabric.nic_names if name not in but]

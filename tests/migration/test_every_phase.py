@@ -16,7 +16,7 @@ from control.errors import ControlError, RefusedError
 from control.migration import faults
 from tests.lab.helpers import wait_for
 from tests.migration.helpers import go_home, leftovers, move
-from topologies import watchdog
+from topologies import memory, watchdog
 from topologies.lab import Lab
 
 BEFORE = ["prepare", "prepare.done", "pre-copy.done", "freeze", "freeze.done", "transfer.done"]
@@ -99,8 +99,11 @@ def test_too_late_to_abort(lab: Lab, arm: Arm, point: str):
 
 @pytest.mark.parametrize("nic", ["nic1", "nic2"])
 @pytest.mark.parametrize("point", ["prepare", "freeze.done", "switch", "resume.done"])
-def test_an_uplink_goes_down(lab: Lab, arm: Arm, point: str, nic: str):
+def test_an_uplink_goes_down(
+    lab: Lab, arm: Arm, monkeypatch: pytest.MonkeyPatch, point: str, nic: str
+):
     """Memory does not cross, which undoes it; from the switch on only the tables matter."""
+    monkeypatch.setattr(memory, "CONNECT_S", 1.0)
 
     def link(state: str) -> None:
         subprocess.run(["ip", "link", "set", lab.network.uplink(nic), state], check=True)

@@ -22,6 +22,7 @@ from control.model import AclRule
 from control.model.services import GroupRule, SecurityGroup
 from tests.lab.helpers import wait_for
 from tests.migration.helpers import GUEST, QUICK, go_home, lab_options, leftovers, move, phases
+from topologies import memory
 from topologies.lab import Lab
 from topologies.loader import load
 
@@ -39,9 +40,8 @@ def test_twenty_migrations_lose_nothing(lab: Lab):
         guest_service(lab.vm("vm1"), "probe-receive", 7000) as probes,
         guest_service(lab.vm("vm1"), "serve", 8080),
     ):
-        seconds = 25 if lab.target.name == "native" else 60
-        sender = guest(lab.vm("vm3"), "probe-send", lab.vm("vm1").ip, 7000, rate, seconds)
-        requests = guest(lab.vm("vm2"), "request", lab.vm("vm1").ip, 8080, 50, seconds)
+        sender = guest(lab.vm("vm3"), "probe-send", lab.vm("vm1").ip, 7000, rate, 0)
+        requests = guest(lab.vm("vm2"), "request", lab.vm("vm1").ip, 8080, 50, 0)
         for number in range(moves):
             report = move(lab, "vm1", "server1" if number % 2 else "server2")
             assert report.lost == 0
@@ -278,7 +278,8 @@ def test_destination_table_full(lab: Lab):
     assert leftovers(lab) == []
 
 
-def test_uplink_down_is_undone(lab: Lab):
+def test_uplink_down_is_undone(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "CONNECT_S", 1.0)
     uplink = lab.network.uplink("nic2")
     subprocess.run(["ip", "link", "set", uplink, "down"], check=True)
     try:

@@ -1,7 +1,14 @@
-"""Pre-copy converges when the link outruns the guest, and gives up when it does not."""
+"""Pre-copy converges when the link outruns the guest; a path that is gone is given up."""
+
+import asyncio
+import socket
+
+import pytest
 
 from control.migration.memory import MIB, Copied, pre_copy
 from control.migration.record import Options
+from topologies.errors import LabError
+from topologies.memory import MemoryChannel
 
 
 class Link:
@@ -47,3 +54,15 @@ async def test_a_guest_faster_than_the_link_is_throttled_until_it_fits():
 async def test_rounds_are_bounded():
     link, _ = await run(100, memory_mib=64, dirty_mib_s=40, limit_mib=0.001, rounds=3)
     assert len(link.sizes) == 3
+
+
+async def test_memory_on_a_path_that_is_gone_fails_at_once_for_the_reason_given():
+    sender, taker = socket.socketpair()
+    receiver, silent = socket.socketpair()  # what is sent arrives nowhere
+    with sender, taker, receiver, silent:
+        channel = MemoryChannel(sender, receiver)
+        sending = asyncio.create_task(channel.send(64 * MIB))
+        await asyncio.sleep(0)
+        channel.give_up("nic1 went down")
+        with pytest.raises(LabError, match=r"does not reach the other server: nic1 went down"):
+            await asyncio.wait_for(sending, 5)
