@@ -119,7 +119,7 @@ def _add_changes(app: FastAPI, controller: Controller) -> None:
     async def acl_add(rule: Rule) -> dict[str, str]:
         return {"name": await controller.acl_add(rule.model_dump())}
 
-    @app.delete("/acl/{name}")
+    @app.delete("/acl/{name:path}")
     async def acl_delete(name: str) -> dict[str, str]:
         await controller.acl_delete(name)
         return {"name": name}
@@ -128,12 +128,12 @@ def _add_changes(app: FastAPI, controller: Controller) -> None:
     async def migrate(move: Move) -> StreamingResponse:
         return _lines(_migration(controller, move))
 
-    @app.delete("/migrations/{vm}")
+    @app.delete("/migrations/{vm:path}")
     async def abort(vm: str) -> dict[str, str]:
         controller.abort(vm)
         return {"vm": vm}
 
-    @app.post("/evacuations/{server}")
+    @app.post("/evacuations/{server:path}")
     async def evacuate(server: str) -> list[dict[str, Any]]:
         return [asdict(outcome) for outcome in await controller.evacuate(server)]
 

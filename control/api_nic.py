@@ -41,7 +41,7 @@ def add_nic_routes(app: FastAPI, controller: Controller) -> None:
     async def vf_show(vm: str | None = None) -> list[dict[str, Any]]:
         return operations.vf_show(vm)
 
-    @app.put("/vf/{vm}")
+    @app.put("/vf/{vm:path}")
     async def vf_set(vm: str, setting: Setting) -> dict[str, str]:
         await operations.vf_set(vm, setting.setting, setting.value)
         return {"vm": vm, setting.setting: setting.value}

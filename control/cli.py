@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,10 +12,11 @@ from typing import Annotated, Any
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from control.cli_nic import add_nic_words
-from control.client import Client
+from control.client import Client, segment
 from control.errors import ControlError
 from control.events import Event
 from control.migration.report import MigrationReport
@@ -32,8 +34,13 @@ def main() -> None:
     try:
         app()
     except ControlError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        _complain(str(error))
         sys.exit(1)
+
+
+def _complain(message: str) -> None:
+    """Print an error as it is: what users give may look like markup."""
+    Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False)
 
 
 def run_words(words: list[str]) -> None:
@@ -41,11 +48,11 @@ def run_words(words: list[str]) -> None:
     try:
         app(words, standalone_mode=False, prog_name="")
     except ControlError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error}", highlight=False)
+        _complain(str(error))
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's usage errors have it
             raise
-        Console(stderr=True).print(f"[red]error:[/] {error.format_message()}", highlight=False)
+        _complain(error.format_message())
     except SystemExit:
         pass
 
@@ -148,17 +155,28 @@ def stats(vm: Annotated[str | None, typer.Argument(help="Only this VM.")] = None
         _table("drops", {name: itemgetter(name) for name in names}, drops)
 
 
+def _finite(value: float | None) -> float | None:
+    """A number that JSON can carry."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
+
+
 @app.command()
 def migrate(
     vm: str,
     server: str,
-    memory: Annotated[float | None, typer.Option(help="guest memory in MiB")] = None,
-    dirty: Annotated[float | None, typer.Option(help="MiB the guest dirties per second")] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="guest memory in MiB", callback=_finite)
+    ] = None,
+    dirty: Annotated[
+        float | None, typer.Option(help="MiB the guest dirties per second", callback=_finite)
+    ] = None,
 ) -> None:
     """Move a running VM to another server; print what it took."""
     console = Console()
     body = {"vm": vm, "server": server, "memory_mib": memory, "dirty_mib_s": dirty}
-    with Client() as client, console.status(f"migrating {vm} to {server}"):
+    with Client() as client, console.status(escape(f"migrating {vm} to {server}")):
         for item in client.stream("POST", "/migrations", body):
             if "report" in item:
                 console.print(MigrationReport.from_dict(item["report"]).table())
@@ -168,8 +186,8 @@ def migrate(
 def evacuate(server: str) -> None:
     """Move all VMs off a server, several at a time; those that cannot move stay."""
     console = Console()
-    with Client() as client, console.status(f"evacuating {server}"):
-        outcomes = client.post(f"/evacuations/{server}", {})
+    with Client() as client, console.status(escape(f"evacuating {server}")):
+        outcomes = client.post(f"/evacuations/{segment(server)}", {})
     stayed = [outcome for outcome in outcomes if outcome["report"] is None]
     for outcome in outcomes:
         report = outcome["report"]
@@ -192,7 +210,7 @@ def bench(context: typer.Context) -> None:
 def abort(vm: str) -> None:
     """Undo a migration that is under way."""
     with Client() as client:
-        client.delete(f"/migrations/{vm}")
+        client.delete(f"/migrations/{segment(vm)}")
     Console().print(f"{vm} stays where it is", highlight=False)
 
 
@@ -226,7 +244,7 @@ def state() -> None:
 def endpoint(nic: str) -> None:
     """Print the options with which p4runtime-shell reaches a NIC."""
     with Client() as client:
-        where = client.get(f"/nics/{nic}/endpoint")
+        where = client.get(f"/nics/{segment(nic)}/endpoint")
     sys.stdout.write(
         f"--grpc-addr {where['address']} --device-id {where['device_id']} --election-id 0,1\n"
     )
@@ -285,7 +303,7 @@ def acl_add(
 def acl_del(name: str) -> None:
     """Remove a rule by name."""
     with Client() as client:
-        client.delete(f"/acl/{name}")
+        client.delete(f"/acl/{segment(name)}")
     Console().print(f"rule {name} removed")
 
 

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from control.client import Client
+from control.client import Client, segment
 from control.errors import ControlError
 
 vf_app = typer.Typer(no_args_is_help=True, help="VF settings: vf set | vf show.")
@@ -47,7 +47,7 @@ def vf_show(vm: Annotated[str | None, typer.Argument(help="Only this VM.")] = No
 def vf_set(vm: str, setting: str, value: str) -> None:
     """Change a setting: vf set vm1 max_tx_rate 100."""
     with Client() as client:
-        client.put(f"/vf/{vm}", {"setting": setting, "value": value})
+        client.put(f"/vf/{segment(vm)}", {"setting": setting, "value": value})
     Console().print(f"{vm}: {setting} {value}", highlight=False)
 
 
@@ -58,8 +58,10 @@ def apply(
     """Show what a document changes, and do it."""
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ControlError(f"cannot read {file}: {error}.") from None
+    except OSError as error:
+        raise ControlError(f"cannot read {file}: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise ControlError(f"cannot read {file}: it is not text in UTF-8 ({error}).") from None
     document = {"text": text, "name": str(file), "dry_run": True}
     with Client() as client:
         lines = client.post("/apply", document)["plan"]

@@ -8,10 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from control.errors import ControlError
+
+
+def segment(name: str) -> str:
+    """A name as a part of a path, whatever it is made of: dots too could lead elsewhere."""
+    return quote(name, safe="").replace(".", "%2E")
 
 
 def default_socket() -> Path:
@@ -82,14 +88,23 @@ class Client:
             response = self._http.request(method, path, **arguments)
         except httpx.TransportError as error:
             raise self._unreachable(error) from None
-        if response.is_error:
+        if not response.is_success:
             raise ControlError(_reason(response))
         if response.headers["content-type"].startswith("application/json"):
             return response.json()
         return response.text
 
     def _unreachable(self, error: httpx.TransportError) -> ControlError:
+        if _denied(error):
+            return ControlError(f"only root may talk to the lab at {self._socket}; use sudo")
         return ControlError(f"no lab answers at {self._socket} ({error}); start one with: make run")
+
+
+def _denied(error: BaseException | None) -> bool:
+    """Whether an error comes from missing permissions."""
+    while error is not None and not isinstance(error, PermissionError):
+        error = error.__cause__
+    return error is not None
 
 
 def _reason(response: httpx.Response) -> str:

@@ -225,6 +225,9 @@ def _first(error: ValidationError) -> str:
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    if where and isinstance(given, (str, int, float)):
+        return f"{where} is {given!r}: {message}"
     return f"{where}: {message}" if where else message
 
 

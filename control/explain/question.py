@@ -58,7 +58,7 @@ def _end(text: str, with_port: bool) -> tuple[ipaddress.IPv4Address | ipaddress.
     address, port = text, "0"
     if with_port:
         address, colon, port = text.rpartition(":")
-        if not colon or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        if not colon or not (port.isascii() and port.isdecimal()) or not 0 <= int(port) <= 65535:
             raise RefusedError(f"{text!r} lacks a port from 0 to 65535, as in {EXAMPLE!r}.")
     try:
         return ipaddress.ip_address(address.strip("[]")), int(port)

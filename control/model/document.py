@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.reader import ReaderError
 
 from control.model.state import DesiredState
 
@@ -37,6 +38,12 @@ def parse_as(model: type[_Model], text: str, name: str) -> _Model:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DocumentError(name, line, f"not valid YAML: {error.problem}") from None
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        what = f"character {error.character:#x}: {error.reason}"
+        raise DocumentError(name, line, f"not valid YAML: {what}; remove it") from None
+    except RecursionError:
+        raise DocumentError(name, 1, "nested too deeply; a lab needs four levels") from None
     if not isinstance(data, dict):
         raise DocumentError(name, 1, "expected keys servers, nics, networks and vms at the top")
     try:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 MAX_VFS = 64
 MAX_PORT = 65535
+_PORTS = re.compile(r"[0-9]{1,20}(-[0-9]{1,20})?")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -76,11 +77,9 @@ def _cidr(text: str) -> str:
 
 def _ports(value: object) -> object:
     """Accept 80, "80" or "8000-8999" as a port range; return it as text."""
-    low, _, high = str(value).partition("-")
-    try:
-        first, last = int(low), int(high or low)
-    except ValueError:
-        raise ValueError(f"{value!r} is not a port; expected 80 or 8000-8999") from None
+    if not _PORTS.fullmatch(str(value)):
+        raise ValueError(f"{value!r} is not a port; expected 80 or 8000-8999")
+    first, last = port_range(str(value))
     if not 0 <= first <= last <= MAX_PORT:
         raise ValueError(f"{value!r} is not a port range within 0-{MAX_PORT}, low end first")
     return str(first) if first == last else f"{first}-{last}"

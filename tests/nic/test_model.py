@@ -64,6 +64,10 @@ def test_text_that_is_no_document() -> None:
         parse_document("a: [1,\n}", "my.yaml")
     with pytest.raises(DocumentError, match="expected keys servers"):
         parse_document("- 1\n", "my.yaml")
+    with pytest.raises(DocumentError, match=r"my\.yaml:2: not valid YAML: character 0x1: .*remove"):
+        parse_document("servers: []\nnics: [\x01]\n", "my.yaml")
+    with pytest.raises(DocumentError, match=r"my\.yaml:1: nested too deeply"):
+        parse_document("[" * 500 + "]" * 500, "my.yaml")
 
 
 def test_documents_survive_the_way_there_and_back() -> None:
@@ -84,6 +88,8 @@ def test_documents_survive_the_way_there_and_back() -> None:
           "nics": [nic(link_mbps=10), nic("nic2", 2)]}, "min_tx_rate 6 is above max_tx_rate 5"),
         ({"floating": [{"address": "192.0.2.1", "vm": "vm1"}]}, "has no router"),
         ({"acl": [{"name": "x", "dst_ports": "80"}]}, "protocol must be tcp or udp"),
+        ({"acl": [{"name": "x", "protocol": "tcp", "dst_ports": "٣"}]}, "'٣' is not a port"),
+        ({"acl": [{"name": "x", "protocol": "tcp", "dst_ports": "1-"}]}, "'1-' is not a port"),
         ({"mirrors": [{"name": "m", "id": 1, "vm": "vm1"}]}, "give either to_vm or to_port"),
     ],
 )  # fmt: skip
