@@ -38,8 +38,12 @@ def _until(seconds: float) -> Iterator[float]:
         yield now
 
 
-def probe_send(address: str, port: int, rate: float, seconds: float) -> dict[str, Any]:
+def probe_send(
+    address: str, port: int, rate: float, seconds: float, padding: int = 0
+) -> dict[str, Any]:
     """Send ``rate`` numbered datagrams per second; tell how many. 0 seconds: until told to end.
+
+    ``padding`` bytes follow each number.
 
     After a pause the rest is left out: a burst of all of it would overflow a queue on the way.
     """
@@ -51,7 +55,7 @@ def probe_send(address: str, port: int, rate: float, seconds: float) -> dict[str
             if now < due:
                 time.sleep(due - now)
             with contextlib.suppress(OSError):
-                sender.send(_PROBE.pack(count, time.monotonic()))
+                sender.send(_PROBE.pack(count, time.monotonic()) + bytes(padding))
             count += 1
     return {"sent": count}
 
@@ -67,7 +71,7 @@ def probe_receive(port: int) -> dict[str, Any]:
         print("ready", flush=True)
         while sys.stdin not in (ready := select.select([receiver, sys.stdin], [], [])[0]):
             if receiver in ready:
-                number, _ = _PROBE.unpack(receiver.recv(64))
+                number, _ = _PROBE.unpack_from(receiver.recv(64))
                 arrivals.append(time.monotonic())
                 duplicated += number in seen
                 reordered += number < highest
@@ -325,6 +329,7 @@ def _lateness(late: dict[int, float]) -> dict[str, Any]:
 
 _WORDS: dict[str, tuple[Callable[..., dict[str, Any]], tuple[type, ...]]] = {
     "probe-send": (probe_send, (str, int, float, float)),
+    "load-send": (probe_send, (str, int, float, float, int)),
     "probe-receive": (probe_receive, (int,)),
     "echo": (echo, (int,)),
     "ping-pong": (ping_pong, (str, int, float)),

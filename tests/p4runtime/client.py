@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -85,6 +86,12 @@ class Stream:
                 return message
             if message.WhichOneof("update") == kind:
                 return getattr(message, kind)
+
+    def forget(self) -> None:
+        """Drop the messages that came and nobody asked for. Raises the stream's error."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.next(timeout=0)
 
     def advice(self) -> tuple[str, int | None]:
         """The next arbitration's status name and election id."""

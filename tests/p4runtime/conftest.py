@@ -122,6 +122,7 @@ def lab(switch: Switch, client: Client, entities: Program) -> Iterator[Lab]:
     """A primary client and a fresh pipeline."""
     stream = client.lead(fresh_election())
     client.set_pipeline(entities.config())
+    stream.forget()  # what the old pipeline's entries still told
     found = Lab(switch, client, stream, Builder(entities.info), entities)
     yield found
     for other in found.others:
