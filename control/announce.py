@@ -1,42 +1,64 @@
-"""How a new place of addresses is told to the physical network."""
+"""How a new place of addresses is told to whoever is behind the NIC's ports."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from control.model import DesiredState
 from control.model.state import UNTAGGED_ID, Network
+from control.policy.reasons import PORT_PF, PORT_UPLINK, vf_port
 
 _ARP = 0x0806
 _RARP = 0x8035
 _MIN_FRAME = 60
+_UNTAGGED = Network(name="untagged")
 
 
-Announcement = tuple[int, bytes]
-"""A frame and the number of the network in which it is sent."""
+class Announcement(NamedTuple):
+    """A frame, the port of the NIC that it leaves by, and the network it is in."""
+
+    port: int
+    network: Network
+    frame: bytes
 
 
 def of_vm(state: DesiredState, vm: str, nic: str) -> Iterator[Announcement]:
-    """A VM's MAC address and its floating addresses, at a NIC; tunnels need no telling."""
+    """A VM's MAC address and its floating addresses, at a NIC; tunnels need no telling.
+
+    What is behind the NIC itself hears of floating addresses, too: it had the MAC address of the
+    router of the NIC where the VM was.
+    """
     guest = state.vm(vm)
     segment: Network = state.segment(guest)
     if not segment.overlay:
-        yield segment.id, rarp(guest.mac)
+        yield Announcement(PORT_UPLINK, segment, rarp(guest.mac))
     router = state.router(segment.tenant_name)
     if router is None:
         return
-    outside = state.network(router.outside).id
+    outside = state.network(router.outside)
     for floating in state.floating:
         if floating.vm == vm:
-            yield outside, gratuitous_arp(state.nic(nic).router_mac, floating.address)
+            frame = gratuitous_arp(state.nic(nic).router_mac, floating.address)
+            for port in (PORT_UPLINK, *_ports_in(state, outside, nic)):
+                yield Announcement(port, outside, frame)
+
+
+def _ports_in(state: DesiredState, network: Network, nic: str) -> Iterator[int]:
+    """The PF and the VFs of a NIC that are in a network."""
+    if network.id == UNTAGGED_ID:
+        yield PORT_PF
+    for vm in state.vms:
+        if state.server(vm.server).nic == nic and state.segment(vm) == network:
+            yield vf_port(vm.vf)
 
 
 def of_nic(state: DesiredState, nic: str, vms: Iterable[str]) -> Iterator[Announcement]:
     """Everything that is behind a NIC's uplinks: tunnel end, router, PF, and ``vms``."""
     card, server = state.nic(nic), state.server_of_nic(nic)
     for mac in (card.tunnel_mac, card.router_mac, *((server.mac,) if server else ())):
-        yield UNTAGGED_ID, rarp(mac)
+        yield Announcement(PORT_UPLINK, _UNTAGGED, rarp(mac))
     for vm in vms:
         yield from of_vm(state, vm, nic)
 

@@ -18,7 +18,6 @@ from control.difference import Key
 from control.errors import ControlError, NicDownError
 from control.events import HISTORY, EventBus
 from control.model import DesiredState, Placement
-from control.model.state import Network
 from control.nic import Nic, Step
 from control.plane import NicStatus, PortStats, tell_uplinks
 from control.policy import Entry, NicProgram, compile_nic, placements_of
@@ -388,8 +387,8 @@ class Fabric:
         ]
         session = self.nic(nic)
         frames = [
-            PacketOut(frame, (OUT_TO_PORT, PORT_UPLINK, network))
-            for network, frame in announce.of_nic(self.state, nic, here)
+            PacketOut(frame, (OUT_TO_PORT, port, network.id))
+            for port, network, frame in announce.of_nic(self.state, nic, here)
         ]
         with contextlib.suppress(NicDownError):
             await session.packet_outs(frames)
@@ -480,10 +479,10 @@ class Fabric:
         finally:
             del self._echoes[frame]
 
-    async def announce(self, nic: str, network: Network, frame: bytes) -> None:
-        """Send a frame out of a NIC's uplink in a network."""
+    async def announce(self, nic: str, told: announce.Announcement) -> None:
+        """Send an announcement out of the NIC's port that it is for."""
         await self.nic(nic).packet_out(
-            frame, mode=OUT_TO_PORT, port=PORT_UPLINK, network=network.id
+            told.frame, mode=OUT_TO_PORT, port=told.port, network=told.network.id
         )
 
     async def port_stats(self, nic: str, ports: Sequence[int]) -> dict[int, PortStats]:

@@ -11,14 +11,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from control.announce import rarp
+from control.announce import Announcement, of_vm
 from control.errors import ControlError
 from control.migration.manager import Placed, Progress
 from control.migration.memory import monotonic, pre_copy
 from control.migration.ports import Hypervisor, MemoryChannel
 from control.migration.record import Phase, Record
 from control.migration.report import MigrationReport, PhaseTime
-from control.model.state import Network
 
 
 class Replugged(Placed, Protocol):
@@ -32,8 +31,8 @@ class Replugged(Placed, Protocol):
     async def program(self) -> None:
         """Bring all NICs in line with the state; the caller holds ``lock``."""
 
-    async def announce(self, nic: str, network: Network, frame: bytes) -> None:
-        """Send a frame out of a NIC's uplink in a network."""
+    async def announce(self, nic: str, told: Announcement) -> None:
+        """Send an announcement out of the NIC's port that it is for."""
 
 
 class Replug:
@@ -112,12 +111,10 @@ class Replug:
         await self._hypervisor.attach(record.vm, record.destination.nic, record.destination.vf)
 
     async def _resume(self) -> None:
-        record, state = self.record, self._plane.state
-        await self._hypervisor.thaw(record.vm)
-        vm = state.vm(record.vm)
-        segment = state.segment(vm)
-        if not segment.overlay:
-            await self._plane.announce(record.destination.nic, segment, rarp(vm.mac))
+        vm, nic = self.record.vm, self.record.destination.nic
+        await self._hypervisor.thaw(vm)
+        for told in of_vm(self._plane.state, vm, nic):
+            await self._plane.announce(nic, told)
 
     async def _phase(self, phase: Phase, step: Callable[[], Awaitable[None]]) -> None:
         """Run a phase and note its time."""

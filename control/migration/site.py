@@ -12,7 +12,7 @@ from control.errors import NicDownError
 from control.fabric import OUT_TO_PORT
 from control.migration.held import Frame
 from control.model import Placement
-from control.policy.reasons import PORT_UPLINK, vf_port
+from control.policy.reasons import vf_port
 from control.session import PacketOut
 
 if TYPE_CHECKING:
@@ -114,13 +114,9 @@ class Site:
         return sum(self.fabric.nic(nic).packets_dropped for nic in nics)
 
     async def announce(self, nic: str) -> None:
-        """Tell the physical network where the VM's addresses are now; tunnels need no telling."""
-        for network, frame in announce.of_vm(self.fabric.state, self.vm, nic):
-            await self._send(nic, frame, PORT_UPLINK, network)
-
-    async def _send(self, nic: str, payload: bytes, port: int, network: int) -> None:
-        session = self.fabric.nic(nic)
-        await session.packet_out(payload, mode=OUT_TO_PORT, port=port, network=network)
+        """Tell the network where the VM's addresses are now."""
+        for item in announce.of_vm(self.fabric.state, self.vm, nic):
+            await self.fabric.announce(nic, item)
 
     async def frames_to(self, nic: str, vf: int) -> int:
         """Frames that have met the VF's entry in a NIC's destination table."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from control.announce import Announcement
 from control.errors import ControlError, RefusedError
 from control.events import EventBus
 from control.model import DesiredState, Placement
@@ -196,9 +197,11 @@ class OvsPlane:
         """Uplink ports of a bridge that have link, as far as is known."""
         return self._uplinks.get(nic, _ASSUMED)
 
-    async def announce(self, nic: str, network: Network, frame: bytes) -> None:
-        """Send a frame out of a bridge's uplink in a network."""
-        await asyncio.to_thread(self._bridges[nic].send, PORT_UPLINK, tagged(frame, network))
+    async def announce(self, nic: str, told: Announcement) -> None:
+        """Send an announcement out of the bridge's port that it is for; guests see no tag."""
+        port, network, frame = told
+        sent = tagged(frame, network) if port == PORT_UPLINK else frame
+        await asyncio.to_thread(self._bridges[nic].send, port, sent)
 
     def is_up(self, nic: str) -> bool:
         """Whether a bridge's processes run."""

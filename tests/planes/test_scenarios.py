@@ -257,14 +257,69 @@ def test_only_what_open_vswitch_cannot_do_is_refused(labs: dict[str, Lab]):
         change(lab, load_balancers=[probed])
 
 
-def test_a_moved_member_keeps_its_connections_on_ovs(labs: dict[str, Lab]):
-    lab = labs["ovs"]
+def migrate(lab: Lab, vm: str, server: str) -> None:
+    options = MigrationOptions(memory_mib=1, dirty_mib_s=0, drain_s=0.1)
+    lab.run(lab.controller.migrations.migrate(vm, server, options))
+
+
+@contextmanager
+def at_home(lab: Lab, *names: str) -> Iterator[None]:
+    """Some VMs move in the block, and are where they were afterwards."""
+    homes = {name: lab.controller.vm(name).server for name in names}
+    try:
+        yield
+    finally:
+        for name, server in homes.items():
+            if lab.controller.vm(name).server != server:
+                migrate(lab, name, server)
+
+
+def test_a_moved_member_keeps_its_connections(lab: Lab):
     change(lab, load_balancers=[balancer(Member(vm="m1", port=8080))])
-    with serving(lab, "m1", port="8080"):
+    with at_home(lab, "m1"), serving(lab, "m1", port="8080"):
         again, direct = hold(lab, "a1", VIP, "80"), hold(lab, "d4", "10.0.0.2", "8080")
         assert (again(), direct()) == ("m1 10.0.0.1", "m1 10.0.1.4")
         for server in ("server2", "server1"):
-            options = MigrationOptions(memory_mib=1, dirty_mib_s=0)
-            lab.run(lab.controller.migrations.migrate("m1", server, options))
+            migrate(lab, "m1", server)
             assert (again(), direct()) == ("m1 10.0.0.1", "m1 10.0.1.4")
-    change(lab, load_balancers=[])
+            assert ask(lab, "a1", VIP, "80", count=2) == ["m1 10.0.0.1"] * 2
+
+
+@pytest.mark.parametrize("lab", ["hybrid"], indirect=True)  # Open vSwitch forgets the choice
+def test_the_choice_of_a_service_stays_when_its_client_moves(lab: Lab):
+    """Also when no new connection would be given to the member that was chosen."""
+    members = [Member(vm="m1", port=8080), Member(vm="m3", port=8080)]
+    change(lab, load_balancers=[balancer(*members)])
+    with at_home(lab, "a1"), serving(lab, "m1", "m3", port="8080"):
+        again = hold(lab, "a1", VIP, "80")
+        first = again()
+        assert first in {"m1 10.0.0.1", "m3 10.0.0.1"}
+        drained = [m.model_copy(update={"drain": f"{m.vm} 10.0.0.1" == first}) for m in members]
+        change(lab, load_balancers=[balancer(*drained)])
+        for server in ("server2", "server1"):
+            migrate(lab, "a1", server)
+            assert again() == first
+            assert first not in ask(lab, "a1", VIP, "80", count=4)
+
+
+def test_a_floating_address_follows_its_vm(lab: Lab):
+    outside(lab, m3=FLOATING)
+    with at_home(lab, "m3"), serving(lab, "server1", "m3"):
+        inward, outward = hold(lab, "server1", FLOATING), hold(lab, "m3", "192.168.0.1")
+        for server in ("server1", "server2"):
+            migrate(lab, "m3", server)
+            assert (inward(), outward()) == ("m3 192.168.0.1", f"server1 {FLOATING}")
+            assert ask(lab, "server1", FLOATING) == ["m3 192.168.0.1"]
+            assert ask(lab, "m3", "192.168.0.1") == [f"server1 {FLOATING}"]
+
+
+@pytest.mark.parametrize("lab", ["hybrid"], indirect=True)  # Open vSwitch forgets the port
+def test_a_shared_outside_address_stays_with_a_connection(lab: Lab):
+    """New connections have the address of the NIC that the VM is at."""
+    outside(lab)
+    with at_home(lab, "m1"), serving(lab, "server1"):
+        again = hold(lab, "m1", "192.168.0.1")
+        for server, nic in (("server2", "nic2"), ("server1", "nic1")):
+            migrate(lab, "m1", server)
+            assert again() == f"server1 {SHARED['nic1']}"
+            assert ask(lab, "m1", "192.168.0.1") == [f"server1 {SHARED[nic]}"]
