@@ -103,8 +103,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         return 0
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave things behind
-        with console.status("stopping"):
-            lab.stop()
+        try:
+            with console.status("stopping"):
+                lab.stop()
+        finally:
+            lab.stop()  # a terminal that is gone does not even take that word
 
 
 async def _follow(lab: Lab, console: Console) -> None:

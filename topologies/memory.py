@@ -35,13 +35,16 @@ class MemoryChannel:
     async def send(self, octets: int) -> None:
         """Move that many bytes; returns when the other server has them all.
 
-        Raises LabError if the path stalls or breaks.
+        Raises LabError if the path stalls or breaks. Cancelled, it ends the connection.
         """
         if octets == 0:
             return
         receiving = asyncio.create_task(asyncio.to_thread(self._receive, octets))
         try:
             await asyncio.to_thread(self._send, octets)
+        except asyncio.CancelledError:
+            self.give_up("cancelled")  # or both threads would go on to the last byte
+            raise
         except OSError as error:
             why = self._given_up or error
             raise LabError(f"guest memory does not reach the other server: {why}") from None

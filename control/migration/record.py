@@ -10,6 +10,8 @@ from pydantic import Field
 from control.model import Placement
 from control.model.types import Strict
 
+_MOST_MIB = 1 << 24  # 16 TiB: more than a server has
+
 
 class Phase(str, Enum):
     """The phases in their order; each is journalled before it acts."""
@@ -40,7 +42,7 @@ class Endpoint(Strict):
 class Options(Strict):
     """How to migrate. Sizes in MiB, rates in MiB/s, times in seconds."""
 
-    memory_mib: Annotated[float, Field(gt=0)] = 64
+    memory_mib: Annotated[float, Field(gt=0, le=_MOST_MIB)] = 64
     dirty_mib_s: Annotated[float, Field(ge=0, description="how fast the guest dirties pages")] = 8
     limit_mib: Annotated[float, Field(gt=0, description="freeze when no more is dirty")] = 1
     rounds: Annotated[int, Field(ge=1, description="pre-copy rounds at the most")] = 30

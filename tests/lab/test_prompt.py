@@ -51,7 +51,9 @@ class Terminal:
 
     def close(self) -> None:
         """Hang up."""
-        os.close(self._main)
+        if self._main >= 0:
+            os.close(self._main)
+            self._main = -1
 
 
 @pytest.fixture
@@ -113,6 +115,8 @@ def test_a_dying_nic_is_told_at_the_prompt(terminal: Terminal) -> None:
 
 
 def test_hanging_up_ends_the_lab_in_order(terminal: Terminal) -> None:
+    """With the terminal gone, so that not a word can be written."""
+    terminal.close()
     terminal.lab.popen.send_signal(signal.SIGHUP)
     terminal.lab.popen.wait(30)
     assert terminal.lab.leftovers() == []

@@ -66,3 +66,14 @@ async def test_memory_on_a_path_that_is_gone_fails_at_once_for_the_reason_given(
         channel.give_up("nic1 went down")
         with pytest.raises(LabError, match=r"does not reach the other server: nic1 went down"):
             await asyncio.wait_for(sending, 5)
+
+
+async def test_cancelled_memory_stops_crossing_at_once():
+    sender, taker = socket.socketpair()
+    receiver, silent = socket.socketpair()
+    with sender, taker, receiver, silent:
+        sending = asyncio.create_task(MemoryChannel(sender, receiver).send(1 << 40))
+        await asyncio.sleep(0)
+        sending.cancel()
+        await asyncio.wait([sending], timeout=5)
+        assert sending.cancelled()
