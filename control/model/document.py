@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
 
@@ -23,6 +24,28 @@ class DocumentError(ValueError):
         self.line = line
 
 
+DEEPEST = 32  # levels; a document has six
+
+
+class _TooDeep(Exception):
+    """A node in more levels than any document has; the argument is its line."""
+
+
+class _Composer(Composer):
+    """Composes nodes down to a depth at which the recursion is still far from its limit."""
+
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self._depth == DEEPEST:
+            raise _TooDeep(self.parser.peek_event().start_mark.line + 1)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
 _Model = TypeVar("_Model", bound=DesiredState)
 
 
@@ -33,8 +56,10 @@ def parse_document(text: str, name: str = "document") -> DesiredState:
 
 def parse_as(model: type[_Model], text: str, name: str) -> _Model:
     """Read a desired state; DocumentError tells line and reason, ``name`` is for messages."""
+    yaml = YAML(typ="rt")
+    yaml.Composer = _Composer
     try:
-        data = YAML(typ="rt").load(text)
+        data = yaml.load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DocumentError(name, line, f"not valid YAML: {error.problem}") from None
@@ -42,8 +67,9 @@ def parse_as(model: type[_Model], text: str, name: str) -> _Model:
         line = text.count("\n", 0, error.position) + 1
         what = f"character {error.character:#x}: {error.reason}"
         raise DocumentError(name, line, f"not valid YAML: {what}; remove it") from None
-    except RecursionError:
-        raise DocumentError(name, 1, "nested too deeply; a lab needs four levels") from None
+    except _TooDeep as error:
+        what = f"nested too deeply; expected {DEEPEST} levels at the most"
+        raise DocumentError(name, error.args[0], what) from None
     if not isinstance(data, dict):
         raise DocumentError(name, 1, "expected keys servers, nics, networks and vms at the top")
     try:
