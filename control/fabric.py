@@ -368,7 +368,10 @@ class Fabric:
 
     async def set_uplinks(self, nic: str, ports: frozenset[int]) -> None:
         """Note which uplinks of a NIC have link: traffic leaves a dead one with one write."""
-        (self._without_link.discard if ports else self._without_link.add)(nic)
+        if ports:
+            self._without_link.discard(nic)
+        else:
+            self._without_link.add(nic)
         if ports == self.uplinks(nic):
             return
         tell_uplinks(self.bus, nic, ports)

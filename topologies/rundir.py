@@ -286,8 +286,9 @@ def _delete_links(names: list[str]) -> list[str]:
     """Delete those of the named links that exist; returns the names."""
     there = [name for name in names if Path("/sys/class/net", name).exists()]
     if there:
-        # The kernel waits after each deletion; a group goes in one. Nobody else's link is in this.
-        group = secrets.randbits(31)
+        # The kernel waits after each deletion; a group goes in one. Nobody else's link is in this:
+        # it is none of the small numbers that people give, and never 0, where all others are.
+        group = 1 << 30 | secrets.randbits(30)
         commands = "".join(f"link set dev {name} group {group}\n" for name in there)
         commands += f"link del group {group}\n"
         # One may have gone by itself, with the namespace of its peer: -force goes on.
