@@ -62,29 +62,42 @@ def probe_send(
 
 
 def probe_receive(port: int) -> dict[str, Any]:
-    """Receive probes until standard input closes; tell what came, how often, in what order."""
+    """Receive probes until standard input closes; tell what came, how often, in what order.
+
+    Standard input may end with the number that were sent: those not here yet are waited for, a
+    while. ``missing`` are the first of the numbers that never came.
+    """
     seen: set[int] = set()
     duplicated = reordered = highest = 0
     arrivals: list[float] = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
-        receiver.bind(("", port))
-        print("ready", flush=True)
-        while sys.stdin not in (ready := select.select([receiver, sys.stdin], [], [])[0]):
-            if receiver in ready:
-                number, _ = _PROBE.unpack_from(receiver.recv(64))
-                arrivals.append(time.monotonic())
-                duplicated += number in seen
-                reordered += number < highest
-                highest = max(highest, number)
-                seen.add(number)
+    for number in _probes(port, seen):
+        arrivals.append(time.monotonic())
+        duplicated += number in seen
+        reordered += number < highest
+        highest = max(highest, number)
+        seen.add(number)
     gaps = [later - earlier for earlier, later in itertools.pairwise(arrivals)]
     return {
         "received": len(seen),
         "duplicated": duplicated,
         "reordered": reordered,
         "longest_gap_ms": max(gaps, default=0.0) * 1e3,
+        "missing": list(itertools.islice((n for n in range(highest) if n not in seen), 20)),
     }
+
+
+def _probes(port: int, seen: set[int]) -> Iterator[int]:
+    """The numbers that arrive: all that are here when it is told to end, and those it is told of."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
+        receiver.bind(("", port))
+        print("ready", flush=True)
+        while select.select([receiver, sys.stdin], [], [])[0] != [sys.stdin]:
+            yield _PROBE.unpack_from(receiver.recv(64))[0]
+        sent, deadline = int(sys.stdin.readline() or 0), time.monotonic() + _GRACE_S
+        while len(seen) < sent and (left := deadline - time.monotonic()) > 0:
+            if select.select([receiver], [], [], left)[0]:
+                yield _PROBE.unpack_from(receiver.recv(64))[0]
 
 
 def echo(port: int) -> dict[str, Any]:

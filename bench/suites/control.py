@@ -49,7 +49,7 @@ def _swap(lab: Lab, state: DesiredState) -> dict[str, float]:
         lab.run(lab.controller.fabric.change(state))
         swapped_s = time.monotonic() - began
         sent = stream.result()["sent"]
-        seen = probes.result()["received"]
+        seen = probes.result(sent)["received"]
     return {"swap_ms": swapped_s * 1e3, "lost": sent - seen}
 
 

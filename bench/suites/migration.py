@@ -42,7 +42,7 @@ def _migration(lab: Lab, condition: str, effort: Effort) -> Round:
             sender = guest(prober, *words)
             reports = [_move(lab, moving.name, SERVERS[n % 2]) for n in range(effort.count)]
             sent, made = sender.result(), requests.result()
-            seen = probes.result()
+            seen = probes.result(sent["sent"])
     if effort.count % 2:
         _move(lab, moving.name, SERVERS[1])
     figures = {
@@ -78,7 +78,7 @@ def _probed(prober: Machine, target: Machine, seconds: float) -> float:
     """Probes lost of a thousand while nothing moves."""
     with guest_service(target, "probe-receive", _PROBE_PORT) as probes:
         sent = guest(prober, "probe-send", target.ip, _PROBE_PORT, _PROBE_RATE, seconds).result()
-        return _permille(sent, probes.result())
+        return _permille(sent, probes.result(sent["sent"]))
 
 
 def _permille(sent: dict[str, Any], seen: dict[str, Any]) -> float:

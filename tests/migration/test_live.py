@@ -46,8 +46,8 @@ def test_twenty_migrations_lose_nothing(lab: Lab):
             report = move(lab, "vm1", "server1" if number % 2 else "server2")
             assert report.lost == 0
         sent, made = sender.result(), requests.result()
-        seen = probes.result()
-    assert seen["received"] == sent["sent"]
+        seen = probes.result(sent["sent"])
+    assert seen["received"] == sent["sent"], seen["missing"]
     assert seen["duplicated"] == 0
     assert made["broken"] == 0
     assert made["done"] > 0
@@ -301,6 +301,7 @@ def test_plain_sriov_guest(tmp_path: Path):
                 assert move(lab, "vm1", server).lost == 0
                 assert lab.vm("vm1").pings(lab.vm("vm2").ip, count=3) == 3
                 assert lab.vm("vm1").pings(lab.vm("vm4").ip, count=3) == 3
-            sent, seen = sender.result(), probes.result()
-        assert seen["received"] == sent["sent"]
+            sent = sender.result()
+            seen = probes.result(sent["sent"])
+        assert seen["received"] == sent["sent"], seen["missing"]
         assert leftovers(lab) == []
