@@ -87,7 +87,7 @@ def probe_receive(port: int) -> dict[str, Any]:
 
 
 def _probes(port: int, seen: set[int]) -> Iterator[int]:
-    """The numbers that arrive: all that are here when it is told to end, and those it is told of."""
+    """The numbers that arrive, those that are here or on their way at the end included."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
         receiver.bind(("", port))
