@@ -17,9 +17,8 @@ from topologies.namespace import inside
 
 CONNECT_S = 3.0
 STALL_S = 5.0
-IN_FLIGHT = (
-    64 << 10
-)  # little enough for the shortest queue on the way, so that nobody's frames drop
+# Little enough for the shortest queue on the way, so that nobody's frames drop.
+IN_FLIGHT = 64 << 10
 _CHUNK = 1 << 20
 _ACK = b"k"
 

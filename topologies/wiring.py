@@ -67,8 +67,10 @@ class PlainIntf(Intf):
 def make_cables(cables: Iterable[Cable], *, offloads: bool) -> None:
     """Create the veth pairs and configure both ends. Raises LabError if the kernel refuses.
 
-    Without ``offloads`` the ends inside namespaces send complete, unsegmented-by-hardware packets:
-    BMv2 reads frames as they lie in memory and knows nothing of partial checksums.
+    Without ``offloads`` all ends send complete, unsegmented-by-hardware packets: BMv2 reads frames
+    as they lie in memory and knows nothing of partial checksums. Its own ends have them off, too:
+    where a port might receive segments of 64 KiB, libpcap gives each frame that much of its ring,
+    which then holds 32 frames of any size, and what comes while BMv2 does not run is lost.
     """
     cables = list(cables)
     root: list[str] = []
@@ -79,6 +81,9 @@ def make_cables(cables: Iterable[Cable], *, offloads: bool) -> None:
             inner.setdefault(cable.b.node, []).append(cable.b)
     _ip_batch([], root)
     running = [_configure(node, ends, offloads=offloads) for node, ends in inner.items()]
+    if not offloads:
+        outer = [e for c in cables for e in (c.a, c.b) if e is c.a or not e.node.inNamespace]
+        running.append(_shell([], _complete(outer)))
     for process in running:
         _finish(process)
     for cable in cables:
@@ -110,14 +115,20 @@ def _configure(node: Any, ends: list[End], *, offloads: bool) -> subprocess.Pope
         commands += [f"route add default via {via} dev {end.name}" for via in end.gateways]
     script = "ip -batch - <<'EOF' || exit 1\n" + "\n".join(commands) + "\nEOF\n"
     if not offloads:
-        script += "".join(
-            f"ethtool -K {end.name} tx off tso off gso off >/dev/null || exit 1\n" for end in ends
-        )
+        script += _complete(ends)
+    return _shell(["mnexec", "-a", str(node.pid)], script)
+
+
+def _complete(ends: Iterable[End]) -> str:
+    """A script after which ends send and receive only packets that are complete."""
+    off = "tx off tso off gso off gro off"
+    return "".join(f"ethtool -K {end.name} {off} >/dev/null || exit 1\n" for end in ends)
+
+
+def _shell(prefix: list[str], script: str) -> subprocess.Popen[str]:
+    """Start a script."""
     return subprocess.Popen(
-        ["mnexec", "-a", str(node.pid), "sh", "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        [*prefix, "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 

@@ -88,6 +88,7 @@ def _make(host: Host, offloads: bool) -> None:
     if not offloads:
         words = [word for name in _OFFLOADS for word in (name, "off")]
         command("ip", "netns", "exec", host.name, "ethtool", "-K", "eth0", *words)
+        command("ethtool", "-K", host.port, *words)  # libpcap's ring holds 32 frames otherwise
 
 
 def await_port(port: int, process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from bench.traffic import guest, guest_service
 from control.errors import ControlError, RefusedError
 from topologies import tour
 from topologies.lab import Lab
@@ -25,6 +26,20 @@ def test_every_vm_reaches_the_others(lab: Lab, source: str, target: str) -> None
 
 def test_servers_reach_each_other_through_their_pfs(lab: Lab) -> None:
     assert lab.server("server1").pings("192.168.0.2", count=3) == 3
+
+
+def test_what_comes_while_a_nic_does_not_run_waits(lab: Lab) -> None:
+    """A switch in user space stands still at times; its ports' queues have to last meanwhile."""
+    sender, receiver = lab.vm("vm1"), lab.vm("vm2")
+    assert sender.pings(receiver.ip) == 1
+    process = lab.network.nics["nic1"].process
+    with guest_service(receiver, "probe-receive", 7000) as probes:
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            sent = guest(sender, "probe-send", receiver.ip, 7000, 1000, 0.06).result()["sent"]
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        assert probes.result(sent)["received"] == sent > 40
 
 
 def test_a_rule_acts_at_once_and_its_removal_too(lab: Lab) -> None:
