@@ -49,7 +49,7 @@ def add_nic_routes(app: FastAPI, controller: Controller) -> None:
     @app.post("/apply")
     async def apply(document: Document) -> dict[str, list[str]]:
         if document.dry_run:
-            return {"plan": operations.plan(document.text, document.name)[1]}
+            return {"plan": operations.plan(document.text, document.name)}
         return {"plan": await operations.apply(document.text, document.name)}
 
     @app.get("/drops")

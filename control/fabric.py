@@ -19,7 +19,7 @@ from control.errors import ControlError, NicDownError
 from control.events import HISTORY, EventBus
 from control.model import DesiredState, Placement
 from control.nic import Nic, Step
-from control.plane import NicStatus, PortStats, tell_uplinks
+from control.plane import Edit, NicStatus, PortStats, tell_uplinks
 from control.policy import Entry, NicProgram, compile_nic, placements_of
 from control.policy.reasons import PORT_CPU, PORT_UPLINK, PORT_VF0, PUNT_NONE, PuntReason
 from control.policy.room import lacking
@@ -186,8 +186,13 @@ class Fabric:
         self.placements = {p.vm: (p,) for p in placements_of(state)}
 
     async def change(self, state: DesiredState) -> None:
-        """Program a new state everywhere and save it; see ``Plane.change``."""
+        """See ``Plane.change``."""
+        await self.edit(lambda _: state)
+
+    async def edit(self, edit: Edit) -> None:
+        """Program an edited state everywhere and save it; see ``Plane.edit``."""
         async with self.lock:
+            state = edit(self.state)
             wanted = self.check(state)
             before, placements = self.state, self.placements
             self._state, self.placements = state, self._placements_in(state)

@@ -60,37 +60,42 @@ class Operations:
 
     async def vf_set(self, vm: str, setting: str, value: str) -> None:
         """Change one setting of a VM's VF; ``value`` as the operator writes it."""
-        guest = self._controller.vm(vm)
+        self._controller.vm(vm)
         if setting not in VF_SETTINGS:
             known = ", ".join(VF_SETTINGS)
             raise RefusedError(f"there is no VF setting {setting!r}; known: {known}.")
         given: object = None if setting == "vlan" and value in ("0", "none") else value
-        try:
-            changed = Vm.model_validate({**guest.model_dump(), setting: given})
-            vms = [changed if v.name == vm else v for v in self._state.vms]
-            state = DesiredState.model_validate({**self._state.model_dump(), "vms": vms})
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise RefusedError(f"{setting} {value}: {problem}.") from None
-        await self._change(state, f"vf set {vm} {setting} {value}")
+
+        def edit(state: DesiredState) -> DesiredState:
+            try:
+                changed = Vm.model_validate({**state.vm(vm).model_dump(), setting: given})
+                vms = [changed if v.name == vm else v for v in state.vms]
+                return DesiredState.model_validate({**state.model_dump(), "vms": vms})
+            except ValidationError as error:
+                problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise RefusedError(f"{setting} {value}: {problem}.") from None
+
+        await self._controller.fabric.edit(edit)
+        self._tell(f"vf set {vm} {setting} {value}")
 
     # whole documents
 
-    def plan(self, text: str, name: str) -> tuple[DesiredState, list[str]]:
-        """What a document would change: the new state, and a line per thing.
+    def plan(self, text: str, name: str) -> list[str]:
+        """What a document would change, a line per thing.
 
         Raises RefusedError for a wrong document, and for one that asks for other hardware or VMs
         than the running lab has; ControlError if a NIC has no room for the change.
         """
-        try:
-            wanted = parse_document(text, name)
-        except DocumentError as error:
-            raise RefusedError(str(error)) from None
-        self._check_hardware(wanted)
+        wanted = _parsed(text, name)
+        lines = self._lines(wanted)
         if isinstance(self._controller.fabric, Fabric):
             self._controller.fabric.check(wanted)
-        lines = [line for section in SECTIONS for line in self._section(section, wanted)]
-        return wanted, lines
+        return lines
+
+    def _lines(self, wanted: DesiredState) -> list[str]:
+        """How the present state differs from a wanted one; RefusedError if it cannot become it."""
+        self._check_hardware(wanted)
+        return [line for section in SECTIONS for line in self._section(section, wanted)]
 
     def _check_hardware(self, wanted: DesiredState) -> None:
         for section in FIXED_SECTIONS:
@@ -119,13 +124,18 @@ class Operations:
 
     async def apply(self, text: str, name: str) -> list[str]:
         """Carry out a document; returns its plan. Applying it twice changes nothing."""
-        wanted, lines = self.plan(text, name)
+        wanted, lines = _parsed(text, name), list[str]()
+
+        def edit(_: DesiredState) -> DesiredState:
+            lines.extend(self._lines(wanted))
+            return wanted
+
+        await self._controller.fabric.edit(edit)
         if lines:
-            await self._change(wanted, f"apply {name}: {len(lines)} changes")
+            self._tell(f"apply {name}: {len(lines)} changes")
         return lines
 
-    async def _change(self, state: DesiredState, what: str) -> None:
-        await self._controller.fabric.change(state)
+    def _tell(self, what: str) -> None:
         self._controller.bus.emit("policy", "controller", what)
 
     # looking
@@ -196,6 +206,14 @@ class Operations:
             replace(entry, note=notes.get(_identity(entry), "installed by the host"))
             for entry in found
         ]
+
+
+def _parsed(text: str, name: str) -> DesiredState:
+    """A document's state; RefusedError with the place of what is wrong in it."""
+    try:
+        return parse_document(text, name)
+    except DocumentError as error:
+        raise RefusedError(str(error)) from None
 
 
 def _named(items: Iterable[BaseModel]) -> dict[str, dict[str, Any]]:

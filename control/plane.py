@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from control.events import EventBus
 from control.model import DesiredState
+
+Edit = Callable[[DesiredState], DesiredState]
+"""What becomes of the desired state. ControlError if the edit is not possible in it."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,16 @@ class Plane(Protocol):
     async def wait_ready(self, timeout: float) -> None:
         """Wait until every NIC is connected and programmed; ControlError after ``timeout`` s."""
 
-    async def change(self, state: DesiredState) -> None:
-        """Make all NICs hold what a new state asks for, and save it.
+    async def edit(self, edit: Edit) -> None:
+        """Make all NICs hold what the edited state asks for, and save it.
 
-        A NIC that is down gets it when it comes back. If a NIC refuses, the old state is put back
-        everywhere and its NicError raised.
+        The edit is made when its turn has come, so that nothing done meanwhile is undone by it: a
+        VM that has moved, another edit. A NIC that is down gets it when it comes back. If a NIC
+        refuses, the old state is put back everywhere and its NicError raised.
         """
+
+    async def change(self, state: DesiredState) -> None:
+        """Like ``edit``, whatever the state is by then."""
 
     async def restarted(self, nic: str) -> None:
         """Bring a NIC whose processes were started again in line, if it is not noticed anyway."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict
 from typing import Any
@@ -140,25 +141,33 @@ class Controller:
     async def acl_add(self, rule: dict[str, Any]) -> str:
         """Add an ACL rule; returns its name. ``src`` and ``dst`` may name VMs."""
         fields = {key: value for key, value in rule.items() if value is not None}
-        fields.setdefault("name", self._free_rule_name())
         for key in ("src", "dst"):
             if key in fields:
                 fields[key] = self._prefix(fields[key])
         if "vm" in fields:
             self.vm(fields["vm"])
-        try:
-            added = AclRule.model_validate(fields)
-            state = self._with(acl=[*self.state.acl, added])
-        except ValidationError as error:
-            raise RefusedError(f"the rule is wrong: {_first(error)}.") from None
-        await self._change(state, f"acl add {added.name}")
-        return added.name
+
+        def edit(state: DesiredState) -> DesiredState:
+            fields.setdefault("name", _free_rule_name(state))
+            try:
+                return _with(state, acl=[*state.acl, AclRule.model_validate(fields)])
+            except ValidationError as error:
+                raise RefusedError(f"the rule is wrong: {_first(error)}.") from None
+
+        await self.fabric.edit(edit)
+        name = str(fields["name"])
+        self.bus.emit("policy", "controller", f"acl add {name}")
+        return name
 
     async def acl_delete(self, name: str) -> None:
         """Remove an ACL rule by name."""
-        _known("ACL rule", name, [rule.name for rule in self.state.acl])
-        rules = [rule for rule in self.state.acl if rule.name != name]
-        await self._change(self._with(acl=rules), f"acl del {name}")
+
+        def edit(state: DesiredState) -> DesiredState:
+            _known("ACL rule", name, [rule.name for rule in state.acl])
+            return _with(state, acl=[rule for rule in state.acl if rule.name != name])
+
+        await self.fabric.edit(edit)
+        self.bus.emit("policy", "controller", f"acl del {name}")
 
     def migrate(
         self, vm: str, server: str, **wishes: float
@@ -188,19 +197,6 @@ class Controller:
         """Show events at the lab's prompt, or stop showing them."""
         self.trace = on
 
-    async def _change(self, state: DesiredState, what: str) -> None:
-        """Program a new state; if a NIC refuses, the old one stays and its error is raised."""
-        await self.fabric.change(state)
-        self.bus.emit("policy", "controller", what)
-
-    def _with(self, **changes: Any) -> DesiredState:
-        """The present state with some lists replaced, validated as a whole."""
-        return DesiredState.model_validate({**self.state.model_dump(), **changes})
-
-    def _free_rule_name(self) -> str:
-        taken = {rule.name for rule in self.state.acl}
-        return next(name for name in (f"r{i}" for i in range(1, 10**6)) if name not in taken)
-
     def _prefix(self, text: str) -> str:
         """A VM's name as its first address; any other text as it is."""
         for vm in self.state.vms:
@@ -208,6 +204,16 @@ class Controller:
                 address = vm.ips[0].partition("/")[0]
                 return f"{address}/{128 if ':' in address else 32}"
         return text
+
+
+def _with(state: DesiredState, **changes: Any) -> DesiredState:
+    """A state with some lists replaced, validated as a whole."""
+    return DesiredState.model_validate({**state.model_dump(), **changes})
+
+
+def _free_rule_name(state: DesiredState) -> str:
+    taken = {rule.name for rule in state.acl}
+    return next(name for name in (f"r{i}" for i in itertools.count(1)) if name not in taken)
 
 
 def _known(what: str, name: str, names: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from control.model.state import Network
 from control.ovs.program import BridgeProgram, bridge_program
 from control.ovs.refuse import unsupported
 from control.ovs.tracked import Tracked, parse_tracked, revoked
-from control.plane import NicStatus, PortStats, tell_uplinks
+from control.plane import Edit, NicStatus, PortStats, tell_uplinks
 from control.policy import placements_of
 from control.policy.networks import TAG_PROTOCOLS
 from control.policy.reasons import PORT_UPLINK
@@ -107,10 +107,14 @@ class OvsPlane:
             await asyncio.wait_for(self.program(), timeout)
 
     async def change(self, state: DesiredState) -> None:
-        """Program a new state everywhere and save it; see ``Plane.change``."""
+        """See ``Plane.change``."""
+        await self.edit(lambda _: state)
+
+    async def edit(self, edit: Edit) -> None:
+        """Program an edited state everywhere and save it; see ``Plane.edit``."""
         async with self.lock:
             before = self.state
-            self._adopt(state)
+            self._adopt(edit(before))
             try:
                 await self.program()
             except ControlError:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from control.errors import ControlError, RefusedError
 from control.migration import faults
 from tests.lab.helpers import wait_for
-from tests.migration.helpers import go_home, leftovers, move
+from tests.migration.helpers import QUICK, go_home, leftovers, move
 from topologies import memory, watchdog
 from topologies.lab import Lab
 
@@ -120,3 +121,22 @@ def test_an_uplink_goes_down(
     ports = lab.controller.fabric.uplinks
     wait_for(lambda: ports(nic) == frozenset({1}))
     settled(lab, "server2" if point in AFTER else "server1")
+
+
+@pytest.mark.parametrize("point", ["prepare", "freeze", "resume.done"])
+def test_policy_changes_that_wait_for_their_turn(lab: Lab, arm: Arm, point: str):
+    """They keep each other, and the VM where it has gone meanwhile."""
+    rules = [{"name": f"r{port}", "protocol": "tcp", "dst_ports": str(port)} for port in (8, 9)]
+    changes: list[asyncio.Task[str]] = []
+
+    def change() -> None:
+        changes.extend(asyncio.create_task(lab.controller.acl_add(rule)) for rule in rules)
+
+    async def both() -> None:
+        await lab.controller.migrations.migrate("vm1", "server2", QUICK)
+        await asyncio.gather(*changes)
+
+    arm(point, change)
+    lab.run(both(), timeout=30)
+    assert [rule["name"] for rule in lab.controller.acl()] == ["r8", "r9"]
+    settled(lab, "server2")
