@@ -140,12 +140,23 @@ def _identity(op: str, left: Expr, right: Expr, type: Scalar) -> Expr | None:
         for one, other in ((left, right), (right, left)):
             if isinstance(one, Const) and one.value == 1:
                 return other
+    if op in ("/", "%"):
+        return _power_of_two(op, left, right, type)
     if op == "&" and isinstance(type, BitsType) and not type.signed:
         ones = (1 << type.width) - 1
         for mask, other in ((left, right), (right, left)):
             if isinstance(mask, Const) and mask.value == ones:
                 return other
     return None
+
+
+def _power_of_two(op: str, left: Expr, right: Expr, type: Scalar) -> Expr | None:
+    """`x / 8` is `x >> 3`, `x % 8` is `x & 7`."""
+    if not isinstance(right, Const) or right.value.bit_count() != 1 or right.value < 0:
+        return None
+    if op == "%":
+        return binary("&", left, Const(right.value - 1, type), type)
+    return binary(">>", left, Const(right.value.bit_length() - 1, type), type)
 
 
 def binary(op: str, left: Expr, right: Expr, type: Scalar) -> Expr:

@@ -13,6 +13,7 @@ from p4native.midend import (
     copyprop,
     core,
     deadcode,
+    divisions,
     externargs,
     layout,
     leftslices,
@@ -46,6 +47,7 @@ PASSES: tuple[Pass, ...] = (
         "inlining leaves copies of arguments; first, so that all later passes see plain operands",
     ),
     Pass("dead_code", _plain(deadcode.run), "the copies that propagation made useless"),
+    Pass("divisions", divisions.run, "BMv2 cannot divide; propagation made what it could constant"),
     Pass("switches", _plain(switches.run), "BMv2 branches on bools only"),
     Pass(
         "parser_flow",

@@ -1,9 +1,12 @@
 // Control-plane names: @name on tables, actions, keys and parameters, nested controls, @id,
-// @hidden, structured annotations, translated types (18.3, P4Runtime 6).
+// @hidden, structured annotations, translated types (18.3, P4Runtime 6); names of match kinds
+// are free for tables, actions and constants.
 #include "include/probe.p4"
 
 @p4runtime_translation("lab.example/port", 32)
 type bit<9> lab_port_t;
+
+const bit<32> ternary = 0x55;
 
 control Feature(inout headers_t hdr, inout meta_t meta, inout standard_metadata_t sm) {
     @name("chosen.action")
@@ -35,8 +38,18 @@ control Feature(inout headers_t hdr, inout meta_t meta, inout standard_metadata_
         actions = { global_action; }
         default_action = global_action();
     }
+    action range() {
+        hdr.probe.r = ternary;
+    }
+    table exact {
+        key = { hdr.probe.a : exact; hdr.probe.tag : range; }
+        actions = { range; NoAction; }
+        const entries = { (8, 0x1000..0x2000) : range(); }
+        default_action = NoAction();
+    }
     apply {
         sm.egress_spec = 2;
+        exact.apply();
         first_table.apply();
         if (hdr.probe.op == 1) {
             hidden_table.apply();

@@ -105,3 +105,14 @@ def test_logic_decides_early() -> None:
     never = fold.binary("&&", fold.false(), flag, BOOL)
     assert isinstance(never, core.Const) and never.value == 0
     assert fold.unary("!", fold.unary("!", flag, BOOL), BOOL) is flag
+
+
+def test_division_by_a_power_of_two_is_a_shift_or_a_mask() -> None:
+    t = bits(WIDTH)
+    x = core.VarRef(core.Var("x", t))
+    eight = core.Const(8, t)
+    for op, made, operand in (("/", ">>", 3), ("%", "&", 7)):
+        found = fold.binary(op, x, eight, t)
+        assert isinstance(found, core.Binary) and isinstance(found.right, core.Const)
+        assert (found.op, found.left, found.right.value) == (made, x, operand)
+    assert fold.binary("/", x, core.Const(1, t), t) is x

@@ -33,6 +33,19 @@ CASES = {
         "meta.w = meta.w",
         "shift amount",
     ),
+    "division at run time": (
+        {"apply": "meta.x = meta.x / 4; meta.x =\nmeta.x % meta.y;"},
+        "meta.x = meta.x / 4",
+        "'%' needs operands known at compile time",
+    ),
+    "division in a select": (
+        {
+            "parser": "state start { pkt.extract(hdr.h); transition select(\nhdr.h.a / 3)"
+            " { 1: accept; default: reject; } }"
+        },
+        "hdr.h.a / 3",
+        "'/' needs operands known at compile time",
+    ),
     "register of structs": (
         {
             "types": "struct s_t { bit<8> a; }",

@@ -26,6 +26,7 @@ class Context:
     reporter: Reporter
     program: ir.Program
     scopes: list[Scope] = field(default_factory=lambda: [{}])
+    match_kinds: dict[str, ir.Decl] = field(default_factory=dict)  # declared so far
     container: ir.ParserDecl | ir.ControlDecl | None = None
     function: ir.ActionDecl | ir.FunctionDecl | None = None
     return_type: Type | None = None  # of the enclosing function
@@ -124,14 +125,17 @@ class Context:
         )
 
     def lookup(self, name: str, absolute: bool = False) -> list[ir.Decl]:
-        """The declarations a name refers to (several if overloaded), empty if none."""
+        """The declarations a name refers to (several if overloaded), empty if none.
+
+        Match kinds come last: `lpm` and `exact` are names for tables and variables, too.
+        """
         if absolute:
             return self.scopes[0].get(name, [])
         for scope in reversed(self.scopes):
             found = scope.get(name)
             if found is not None:
                 return found
-        return []
+        return [self.match_kinds[name]] if name in self.match_kinds else []
 
     def warn_deprecated(self, decl: ir.Decl, loc: Loc) -> None:
         """Warn if a declaration that is used is marked @deprecated."""

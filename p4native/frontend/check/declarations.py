@@ -68,8 +68,7 @@ def _nothing(_ctx: Context, _decl: ir.ErrorDecl) -> None:
 
 def _match_kinds(ctx: Context, decl: ir.MatchKindDecl) -> None:
     for member in decl.members:
-        if ctx.program.match_kinds[member.name] is member:
-            ctx.declare(member)
+        ctx.match_kinds.setdefault(member.name, member)
 
 
 _V1MODEL_VERSIONS = (20180101, 20200408)

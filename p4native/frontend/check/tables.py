@@ -9,13 +9,13 @@ from p4native.frontend.check.context import Context
 from p4native.frontend.check.expressions import check, is_constant
 from p4native.frontend.check.select import check_keyset
 from p4native.frontend.types import (
+    MATCH_KIND,
     UNKNOWN,
     BitsType,
     BoolType,
     EnumType,
     ErrorType,
     IntType,
-    MatchKindType,
     Type,
     underlying,
 )
@@ -63,14 +63,7 @@ def _entries(ctx: Context, table: ir.TableDecl, entries: list[ir.Entry]) -> None
 
 def _key(ctx: Context, key: ir.KeyElement) -> None:
     key.expr = check(ctx, key.expr)
-    decls = ctx.lookup(key.match_kind.name)
-    if not decls:
-        ctx.undeclared("", key.match_kind.name, key.match_kind.loc)
-    else:
-        key.match_kind.decl = decls[0]
-        key.match_kind.type = getattr(decls[0], "type", UNKNOWN)
-        if not isinstance(key.match_kind.type, MatchKindType):
-            ctx.type_error(f"'{key.match_kind.name}' is not a match_kind", key.match_kind.loc)
+    _match_kind(ctx, key.match_kind)
     if key.annotation("name") is None and not _has_name(key.expr):
         ctx.error("expected", "a complex key expression needs a @name annotation", key.expr.loc)
     check_annotations(ctx, key.annotations)
@@ -79,6 +72,18 @@ def _key(ctx: Context, key: ir.KeyElement) -> None:
         ctx.type_error(f"a key cannot have type '{key.expr.type}'", key.expr.loc)
     if key.expr.type is not UNKNOWN and is_constant(key.expr):
         ctx.warning("ignore-prop", "constant key element", key.loc)
+
+
+def _match_kind(ctx: Context, path: ir.Path) -> None:
+    """Match kinds are looked for among match kinds: a table may be called `lpm`."""
+    found = ctx.match_kinds.get(path.name)
+    if found is not None:
+        path.decl, path.type = found, MATCH_KIND
+    elif ctx.lookup(path.name):
+        ctx.type_error(f"'{path.name}' is not a match_kind", path.loc)
+    else:
+        hint = ctx.hint(path.name, ctx.match_kinds)
+        ctx.error("not-found", f"'{path.name}' is not declared{hint}", path.loc)
 
 
 def _has_name(expr: ir.Expression) -> bool:
