@@ -140,8 +140,6 @@ def _identity(op: str, left: Expr, right: Expr, type: Scalar) -> Expr | None:
         for one, other in ((left, right), (right, left)):
             if isinstance(one, Const) and one.value == 1:
                 return other
-    if op in ("/", "%"):
-        return _power_of_two(op, left, right, type)
     if op == "&" and isinstance(type, BitsType) and not type.signed:
         ones = (1 << type.width) - 1
         for mask, other in ((left, right), (right, left)):
@@ -173,7 +171,8 @@ def binary(op: str, left: Expr, right: Expr, type: Scalar) -> Expr:
             return const(number, type)
     if op in COMPARISONS:
         return _comparison(op, left, right)
-    return _identity(op, left, right, type) or Binary(op, left, right, type)
+    simpler = _power_of_two if op in ("/", "%") else _identity
+    return simpler(op, left, right, type) or Binary(op, left, right, type)
 
 
 def _comparison(op: str, left: Expr, right: Expr) -> Expr:
