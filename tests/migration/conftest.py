@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -34,6 +35,16 @@ class DataPlane:
         self.network = network
         self.directory = directory
         self.at_home = False
+        self._errors = directory / "controllers.log"
+        with self._errors.open("w") as errors:
+            self._controllers = subprocess.Popen(
+                [sys.executable, str(SCRIPT)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                text=True,
+            )
         program = compile_program(
             plane("hybrid").source, choose_compiler(os.environ.get("P4C", "auto")).name
         )
@@ -55,22 +66,22 @@ class DataPlane:
         return Machine(self.network.node(name))
 
     def controller(
-        self, *, fault: str = "", timeout: float = 60, **task: Any
+        self, *, fault: str = "", timeout: int = 60, **task: Any
     ) -> dict[str, Any] | None:
         """Run a controller process to its end; what it told, or None if it was killed."""
-        environment = {**os.environ, "P4NIC_FAULT": fault, "PYTHONPATH": str(ROOT)}
-        result = subprocess.run(
-            [sys.executable, str(SCRIPT)],
-            input=json.dumps({**self.task, **task}),
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-        if result.returncode == -9:
-            return None
-        assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout)
+        wanted = {**self.task, "fault": fault, "timeout": timeout, **task}
+        assert self._controllers.stdin is not None and self._controllers.stdout is not None
+        self._controllers.stdin.write(json.dumps(wanted) + "\n")
+        self._controllers.stdin.flush()
+        told = self._controllers.stdout.readline()
+        assert told, self._errors.read_text()
+        return json.loads(told)
+
+    def close(self) -> None:
+        """End the process that controllers are forked from."""
+        with self._controllers:
+            assert self._controllers.stdin is not None
+            self._controllers.stdin.close()
 
     def forget(self) -> None:
         """Remove the stored state: the next controller begins anew."""
@@ -99,7 +110,8 @@ def data_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
         for nic in network.nics.values():
             nic.wait_listening()
         asyncio.run(Hypervisor(network).prepare())
-        yield DataPlane(network, directory)
+        with contextlib.closing(DataPlane(network, directory)) as running:
+            yield running
     finally:
         network.stop()
         rundir.release()

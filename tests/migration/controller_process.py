@@ -1,7 +1,9 @@
-"""A controller in a process of its own, so that a test can kill it for real.
+"""Controllers in processes of their own, so that a test can kill them for real.
 
-Reads one JSON object from standard input (where the data plane is, what to do), prints one line of
-JSON: the VM's place, what a fresh read-back of the NICs found to differ, the migration's report.
+Each line of standard input is a JSON object: where the data plane is, what to do, a fault to arm. A
+child is forked for it, so that nothing is imported again, and its line of JSON goes to standard
+output: the VM's place, what a fresh read-back of the NICs found to differ, the migration's report;
+or null if the child was killed.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +21,7 @@ from typing import Any
 from control.errors import ControlError
 from control.events import EventBus
 from control.fabric import Endpoint, Fabric
+from control.migration import faults
 from control.migration.attempt import Attempt
 from control.migration.manager import MigrationManager, Progress
 from control.migration.record import Options, Record
@@ -82,5 +86,27 @@ async def work(task: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def one_controller(task: dict[str, Any]) -> dict[str, Any] | None:
+    """Do a task in a child process; what it tells, None if it was killed."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        os.environ[faults.VARIABLE] = task["fault"]
+        signal.alarm(task["timeout"])
+        with os.fdopen(writing, "w") as answer:
+            json.dump(asyncio.run(work(task)), answer)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        told = answer.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status == -signal.SIGKILL:
+        return None
+    assert status == 0, f"a controller ended with {status}"
+    return json.loads(told)
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(work(json.load(sys.stdin)))))
+    for line in sys.stdin:
+        print(json.dumps(one_controller(json.loads(line))), flush=True)
