@@ -68,10 +68,8 @@ def _recover(console: Console) -> int:
 def _run(options: argparse.Namespace, console: Console) -> int:
     """Start the lab; then the prompt, or the tour."""
     # Imported here so that --help and --recover need neither Mininet nor gRPC.
-    from topologies import tour
     from topologies.lab import Lab, Options
     from topologies.network import Ports
-    from topologies.prompt import Prompt
 
     lab = Lab(
         options.topo,
@@ -95,7 +93,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         if lab.removed:
             console.print(f"removed what a killed lab had left: {lab.removed}", highlight=False)
         if options.tour or not sys.stdin.isatty():
+            from topologies import tour
+
             return 0 if tour.run(lab, console) else 1
+        from topologies.prompt import Prompt
+
         console.print("the lab is up; help lists the words, exit ends it")
         unfollow = lab.spawn(_follow(lab, console))
         Prompt(lab)

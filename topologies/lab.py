@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from control.api import ApiServer
 from control.client import Client
 from control.events import EventBus
 from control.model import Server as ServerModel
@@ -146,6 +145,8 @@ class Lab:
             watch = UplinkWatch(uplinks, self._links(controller.fabric), space)
             watch.start()
             self._close_async(watch.stop)
+        from control.api import ApiServer  # here, so that what is refused is refused at once
+
         server = ApiServer(controller, self.rundir.socket)
         await server.start()
         self._close_async(server.stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -59,10 +60,17 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture
 def start_lab(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Start labs as processes of their own; each ends with the test."""
+    with starter(tmp_path.name, "u") as start:
+        yield start
+
+
+@contextlib.contextmanager
+def starter(name: str, letter: str) -> Iterator[Callable[..., Process]]:
+    """A function that starts labs with one run directory, their links with a letter; each ends with the block."""
     started: list[Process] = []
-    run_dir = new_run_dir(tmp_path.name)
+    run_dir = new_run_dir(name)
     base = free_ports(4)
-    prefix = f"u{os.getpid() % 1000:03d}"
+    prefix = f"{letter}{os.getpid() % 1000:03d}"
 
     def start(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> Process:
         environment = {**os.environ, "P4NIC_LAB_RUN": str(run_dir), "TERM": "dumb"}

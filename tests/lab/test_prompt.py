@@ -7,13 +7,18 @@ import os
 import pty
 import select
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from .helpers import Process, wait_for
+from topologies.lab import Lab
+
+from .conftest import starter
+from .helpers import ROOT, Process, lab_options, wait_for
 
 StartLab = Callable[..., Process]
 PROMPT = "lab> "
@@ -56,12 +61,17 @@ class Terminal:
             self._main = -1
 
 
-@pytest.fixture
-def terminal(start_lab: StartLab) -> Iterator[Terminal]:
-    opened = Terminal(start_lab)
-    opened.read_until(PROMPT)
-    yield opened
-    opened.close()
+@pytest.fixture(scope="module")
+def terminal() -> Iterator[Terminal]:
+    """One lab for the tests that type at its prompt; it ends by the word for that."""
+    with starter("prompt", "p") as start:
+        opened = Terminal(start)
+        opened.read_until(PROMPT)
+        yield opened
+        opened.write("exit")
+        assert opened.lab.popen.wait(30) == 0
+        assert opened.lab.leftovers() == []
+        opened.close()
 
 
 def test_the_words_at_the_prompt_and_from_outside(terminal: Terminal) -> None:
@@ -83,9 +93,7 @@ def test_the_words_at_the_prompt_and_from_outside(terminal: Terminal) -> None:
     assert "vms:" in lab.lab("state").stdout
     assert "deny_in_v4" in lab.lab("events").stdout
     assert "--grpc-addr 127.0.0.1:" in lab.lab("endpoint", "nic1").stdout
-    terminal.write("exit")
-    assert lab.popen.wait(30) == 0
-    assert lab.leftovers() == []
+    assert "trace is off" in terminal.say("trace off")
 
 
 def test_mininets_words_fit_the_lab_and_none_ends_it(terminal: Terminal) -> None:
@@ -114,8 +122,22 @@ def test_a_dying_nic_is_told_at_the_prompt(terminal: Terminal) -> None:
     terminal.read_until(PROMPT)
 
 
-def test_hanging_up_ends_the_lab_in_order(terminal: Terminal) -> None:
+def test_two_labs_at_once(terminal: Terminal) -> None:
+    environment = {**os.environ, "P4NIC_LAB_RUN": str(terminal.lab.run_dir)}
+    command = [sys.executable, "-m", "topologies"]
+    second = subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert second.returncode == 1
+    assert "running already" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert terminal.lab.lab("vms").returncode == 0
+
+
+def test_hanging_up_ends_the_lab_in_order(start_lab: StartLab) -> None:
     """With the terminal gone, so that not a word can be written."""
+    terminal = Terminal(start_lab)
+    terminal.read_until(PROMPT)
     terminal.close()
     terminal.lab.popen.send_signal(signal.SIGHUP)
     terminal.lab.popen.wait(30)
@@ -132,9 +154,12 @@ def test_without_a_terminal_the_tour_runs_and_passes(start_lab: StartLab) -> Non
 
 
 def test_the_state_is_taken_up_when_asked(start_lab: StartLab) -> None:
+    started: list[Process] = []
+
     def run(*arguments: str, words: tuple[str, ...]) -> str:
         main, terminal = pty.openpty()
         process = start_lab(*arguments, stdin=terminal)
+        started.append(process)
         process.wait_up()
         result = process.lab(*words)
         process.popen.send_signal(signal.SIGTERM)
@@ -146,20 +171,8 @@ def test_the_state_is_taken_up_when_asked(start_lab: StartLab) -> None:
 
     run(words=("acl", "add", "vm1", "deny", "udp", "--name", "kept"))
     assert "kept" in run("--resume", words=("acl", "list"))
-    assert "kept" not in run(words=("acl", "list"))
-
-
-def test_two_labs_at_once(start_lab: StartLab) -> None:
-    main, terminal = pty.openpty()
-    first = start_lab(stdin=terminal)
-    first.wait_up()
-    status, output = start_lab().finish()
-    assert status == 1
-    assert "running already" in output
-    assert "Traceback" not in output
-    assert first.lab("vms").returncode == 0
-    os.close(main)
-    os.close(terminal)
+    with Lab("two_servers", lab_options(started[0].run_dir, started[0].prefix)) as anew:
+        assert anew.controller.state.acl == []
 
 
 def test_a_wrong_run_directory_is_told(start_lab: StartLab, tmp_path: Path) -> None:
