@@ -29,7 +29,6 @@ class MemoryChannel:
     def __init__(self, sender: socket.socket, receiver: socket.socket) -> None:
         self._sender, self._receiver = sender, receiver
         self._pages = bytes(_CHUNK)
-        self._given_up = ""
 
     async def send(self, octets: int) -> None:
         """Move that many bytes; returns when the other server has them all.
@@ -42,18 +41,16 @@ class MemoryChannel:
         try:
             await asyncio.to_thread(self._send, octets)
         except asyncio.CancelledError:
-            self.give_up("cancelled")  # or both threads would go on to the last byte
+            self._end()  # or both threads would go on to the last byte
             raise
         except OSError as error:
-            why = self._given_up or error
-            raise LabError(f"guest memory does not reach the other server: {why}") from None
+            raise LabError(f"guest memory does not reach the other server: {error}.") from None
         finally:
             with contextlib.suppress(OSError):
                 await receiving
 
-    def give_up(self, reason: str) -> None:
-        """Let a ``send`` that is under way fail now, for this reason."""
-        self._given_up = reason
+    def _end(self) -> None:
+        """Let a ``send`` that is under way fail now."""
         for end in (self._sender, self._receiver):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -87,21 +84,19 @@ async def memory_channel(
     Raises LabError if the connection is not made within CONNECT_S seconds.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
         try:
-            listener = await asyncio.to_thread(
-                inside, destination_pid, lambda: _listen(family, address)
+            listener = stack.enter_context(
+                inside(destination_pid, lambda: _listen(family, address))
             )
-            stack.callback(listener.close)
-            sender = await asyncio.to_thread(
-                inside, source_pid, lambda: socket.socket(family, socket.SOCK_STREAM)
-            )
-            stack.callback(sender.close)
-            sender.settimeout(CONNECT_S)
-            await asyncio.to_thread(sender.connect, listener.getsockname()[:2])
-            receiver, _ = await asyncio.to_thread(listener.accept)
-            stack.callback(receiver.close)
-        except OSError as error:
+            sender = stack.enter_context(inside(source_pid, lambda: _unconnected(family)))
+            connecting = loop.sock_connect(sender, listener.getsockname()[:2])
+            await asyncio.wait_for(connecting, CONNECT_S)
+            receiver, _ = await asyncio.wait_for(loop.sock_accept(listener), CONNECT_S)
+            stack.enter_context(receiver)
+        except (OSError, asyncio.TimeoutError) as problem:
+            error = problem if str(problem) else f"no answer in {CONNECT_S:g} s"
             raise LabError(
                 f"the servers' PFs do not reach each other ({address}: {error}); guest memory "
                 "cannot be copied. Check both uplinks and the top-of-rack switch."
@@ -112,10 +107,14 @@ async def memory_channel(
         yield MemoryChannel(sender, receiver)
 
 
+def _unconnected(family: socket.AddressFamily) -> socket.socket:
+    sender = socket.socket(family, socket.SOCK_STREAM)
+    sender.setblocking(False)
+    return sender
+
+
 def _listen(family: socket.AddressFamily, address: str) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.settimeout(CONNECT_S)
+    listener = socket.create_server((address, 0), family=family, backlog=1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, IN_FLIGHT)
-    listener.bind((address, 0))
-    listener.listen(1)
+    listener.setblocking(False)
     return listener

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from control.errors import ControlError, NicDownError
 from control.migration import faults
@@ -22,14 +22,15 @@ from control.migration.turn import Turn
 if TYPE_CHECKING:
     from control.store import Store
 
+_T = TypeVar("_T")
 Step = Callable[[], Awaitable[None]]
 DRAIN_TIMES = 4  # at the most: senders on the source itself never stop, and may go either way
 NIC_RETURN_S = 60.0
 POLL_S = 0.02
 
 
-class AbortedError(ControlError):
-    """The user asked for the migration to be undone."""
+class UndoneError(ControlError):
+    """A migration that did not happen: why, and that the VM runs where it was."""
 
 
 class Attempt:
@@ -67,8 +68,12 @@ class Attempt:
             stack.callback(self._turn.give)
             try:
                 await self._until_switch(stack)
-            except (ControlError, OSError, asyncio.CancelledError) as error:
-                await asyncio.shield(self.undo(str(error) or "cancelled"))
+            except (ControlError, OSError) as error:
+                await asyncio.shield(self.undo(str(error)))
+                where = f"{self.record.vm} runs on {self.record.source.server} as before."
+                raise UndoneError(f"{str(error).removesuffix('.')}. {where}") from error
+            except asyncio.CancelledError:
+                await asyncio.shield(self.undo("cancelled"))
                 raise
             await self._forward(Phase.SWITCH, self._switch)
             await self._forward(Phase.RESUME, self._resume)
@@ -96,34 +101,39 @@ class Attempt:
 
     async def undo(self, reason: str) -> None:
         """Back to where the VM was: it runs at the source, no trace is left at the destination."""
+        await self._insist(self._go_back, self.record.source.server)
+        self._turn.give()
+        self.report.outcome, self.report.reason = "rolled back", reason
+
+    async def _go_back(self) -> None:
+        """Undo all phases, whichever have begun; may be repeated."""
         record = self.record
         source, destination = record.source, record.destination
-        await self._turn.take()
         await self._hypervisor.attach(record.vm, source.nic, source.vf)
         if self._site.is_up(source.nic):
             await self._traffic.release(source)
+        await self._thaw()
+        if self._site.is_up(source.nic):
             await self._traffic.followed(source)
         await self._site.settle(record.placements("active", None), [source.nic])
         self._traffic.passing()
-        await self._thaw()
         await self._drop_state(destination.nic)
         await self._site.settle(record.placements("active", None), [destination.nic])
         self._finished()
-        self._turn.give()
-        self.report.outcome, self.report.reason = "rolled back", reason
 
     # -- phases before the switch ------------------------------------------------------------------
 
     async def _until_switch(self, stack: AsyncExitStack) -> None:
         await self._phase(Phase.PREPARE, self._prepare)
         ends = self.record.source.server, self.record.destination.server
-        channel = await stack.enter_async_context(self._hypervisor.memory_channel(*ends))
+        connecting = stack.enter_async_context(self._hypervisor.memory_channel(*ends))
+        channel = await self._on_its_way(connecting)
         await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(channel))
         await self._turn.take()
         ahead = self._ahead = plan_ahead(self.record, self._site)
         await self._phase(Phase.FREEZE, lambda: self._freeze(ahead))
         await self._phase(Phase.TRANSFER, lambda: self._transfer(channel, ahead))
-        self._check_abort()  # for the last time: the switch begins without a pause
+        self._require_way()  # for the last time: the switch begins without a pause
 
     async def _prepare(self) -> None:
         """The destination knows the VM, but nothing leads there."""
@@ -138,8 +148,7 @@ class Attempt:
         """Memory crosses while the guest runs."""
 
         async def send(octets: int) -> None:
-            self._check_abort()
-            await channel.send(octets)
+            await self._on_its_way(channel.send(octets))
 
         copied = await pre_copy(self.record.options, send, monotonic)
         self._dirty = copied.dirty
@@ -161,30 +170,28 @@ class Attempt:
         It holds what its own VMs send from here on, and nothing else leads there yet.
         """
         await together(
-            self._send_last(channel),
+            self._on_its_way(channel.send(self._dirty)),
             self._note_seen(),
             self._site.carry_out(self.record.placements("parked", "parked"), ahead.hold),
         )
         self.report.bytes_copied += self._dirty
         await self._copy_state()
 
-    async def _send_last(self, channel: MemoryChannel) -> None:
-        """Send what is still dirty, and do not wait for the path to come back if it goes.
+    async def _on_its_way(self, work: Awaitable[_T]) -> _T:
+        """The result of what takes the path between the servers, as long as there is that path.
 
-        The guest stands still, and a NIC that died is not programmed while this has its turn.
+        Nobody waits for it to come back: the guest may stand still, and a NIC that died is not
+        programmed while this migration has its turn. Nor does the user wait who has aborted.
         """
-        ends = self.record.source.nic, self.record.destination.nic
-        sending = asyncio.ensure_future(channel.send(self._dirty))
+        working = asyncio.ensure_future(work)
         try:
-            while not sending.done():
-                await asyncio.wait({sending}, timeout=POLL_S)
-                lost = [nic for nic in ends if not self._site.is_reachable(nic)]
-                if lost:
-                    channel.give_up(f"{' and '.join(lost)} went down or lost its uplinks")
-                    break
-            await sending
+            while not working.done():
+                await asyncio.wait({working}, timeout=POLL_S)
+                self._require_way()
+            return working.result()
         finally:
-            sending.cancel()
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
 
     # -- phases from the switch on: each may be repeated -------------------------------------------
 
@@ -269,7 +276,7 @@ class Attempt:
     async def _phase(self, phase: Phase, step: Step) -> None:
         """Journal a phase, run it, and note its time."""
         if not phase.forward:
-            self._check_abort()
+            self._require_way()
         self.record = self.record.at(phase)
         self._store.journal_put(self.record.vm, self.record.model_dump(mode="json"))
         began = monotonic()
@@ -282,26 +289,40 @@ class Attempt:
             self._progress(time)
 
     async def _forward(self, phase: Phase, step: Step) -> None:
-        """Run a phase until it succeeds: there is no way back, and a NIC that died comes back."""
+        """Run a phase until it succeeds: there is no way back."""
+        where, alone = self.record.destination.server, phase is not Phase.RELEASE
+        await self._insist(lambda: self._phase(phase, step), where, alone=alone)
+
+    async def _insist(self, step: Step, where: str, *, alone: bool = True) -> None:
+        """Take a step until it succeeds, since a NIC that died comes back; ``alone``: locked."""
         deadline = monotonic() + NIC_RETURN_S
         while True:
             try:
-                if phase is not Phase.RELEASE:
+                if alone:
                     await self._turn.take()
-                return await self._phase(phase, step)
-            except ControlError as error:
+                return await step()
+            except (ControlError, OSError) as error:
                 if monotonic() > deadline:
                     raise ControlError(
-                        f"{self.record.vm} is on its way to {self.record.destination.server} and "
-                        f"cannot go on: {error} It is continued when the controller restarts."
+                        f"{self.record.vm} is on its way to {where} and cannot go on: {error} "
+                        "It is continued when the controller restarts."
                     ) from error
                 self._ahead = None  # what the NICs hold now must be looked up
                 self._turn.give()  # the NIC's reconciliation needs it
                 await asyncio.sleep(POLL_S)
 
-    def _check_abort(self) -> None:
+    def _require_way(self) -> None:
+        """Raise ControlError if the user has aborted, or memory cannot reach the destination."""
+        record = self.record
         if self._aborted:
-            raise AbortedError(f"the migration of {self.record.vm} was aborted by the user.")
+            raise ControlError(f"the migration of {record.vm} was aborted by the user.")
+        ends = record.source.nic, record.destination.nic
+        lost = [nic for nic in ends if not self._site.is_reachable(nic)]
+        if lost:
+            raise NicDownError(
+                f"guest memory does not reach {record.destination.server}: "
+                f"{' and '.join(lost)} went down or lost its uplinks."
+            )
 
     async def _copy_state(self) -> None:
         ends = self.record.source.nic, self.record.destination.nic

@@ -30,6 +30,9 @@ class Placed(Protocol):
     def is_up(self, nic: str) -> bool:
         """Whether a NIC is connected and programmed."""
 
+    def uplinks(self, nic: str) -> frozenset[int]:
+        """Uplink ports of a NIC that have link, as far as is known."""
+
 
 class Run(Protocol):
     """One migration as a plane carries it out."""
@@ -204,6 +207,10 @@ class MigrationManager:
         for nic in (source.nic, destination.nic):
             if not self._plane.is_up(nic):
                 raise NicDownError(f"{nic} is not connected; {vm} stays where it is. See: lab nics")
+            if not self._plane.uplinks(nic):
+                raise NicDownError(
+                    f"{nic} has no uplink with link, and memory no path; {vm} stays where it is."
+                )
         options = options or Options(memory_mib=guest.memory_mib)
         self._claimed[vm] = destination
         return Record(vm=vm, source=source, destination=destination, options=options)

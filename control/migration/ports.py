@@ -10,10 +10,10 @@ class MemoryChannel(Protocol):
     """A connection between two servers over which guest memory travels."""
 
     async def send(self, octets: int) -> None:
-        """Move that many bytes; returns when the other side has them, ControlError if it cannot."""
+        """Move that many bytes; returns when the other side has them, ControlError if it cannot.
 
-    def give_up(self, reason: str) -> None:
-        """Let ``send`` fail now, for a reason that completes "does not reach it: "."""
+        Cancelled, it stops at once, and the channel is of no more use.
+        """
 
 
 class Hypervisor(Protocol):

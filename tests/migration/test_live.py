@@ -16,7 +16,7 @@ import pytest
 from bench.traffic import end, guest, guest_service
 from control.connections import record
 from control.connections.service import ConnectionService
-from control.errors import ControlError, RefusedError
+from control.errors import ControlError, NicDownError, RefusedError
 from control.migration.record import Options
 from control.model import AclRule
 from control.model.services import GroupRule, SecurityGroup
@@ -217,10 +217,10 @@ def test_evacuation_goes_on_past_one_that_fails(lab: Lab, monkeypatch: pytest.Mo
 def test_abort_before_the_switch(lab: Lab):
     async def aborted() -> None:
         migrations = lab.controller.migrations
-        slow = Options(memory_mib=512, limit_mib=0.01, dirty_mib_s=400, rounds=50)
+        slow = Options(memory_mib=1 << 20)  # an hour
         task = asyncio.create_task(migrations.migrate("vm1", "server2", slow))
         async for event in phases(lab, "vm1"):
-            if event == "prepare":
+            if event == "pre-copy":
                 break
         migrations.abort("vm1")
         await task
@@ -278,16 +278,27 @@ def test_destination_table_full(lab: Lab):
     assert leftovers(lab) == []
 
 
-def test_uplink_down_is_undone(lab: Lab, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(memory, "CONNECT_S", 1.0)
-    uplink = lab.network.uplink("nic2")
-    subprocess.run(["ip", "link", "set", uplink, "down"], check=True)
+def test_no_uplink(lab: Lab):
+    fabric = lab.controller.fabric
+    lab.run(fabric.set_uplinks("nic2", frozenset()))
     try:
-        with pytest.raises(ControlError, match="do not reach each other"):
+        with pytest.raises(NicDownError, match=r"nic2 has no uplink with link.* vm1 stays"):
             move(lab, "vm1", "server2")
     finally:
-        subprocess.run(["ip", "link", "set", uplink, "up"], check=True)
+        lab.run(fabric.set_uplinks("nic2", frozenset({1})))
     assert lab.controller.vm("vm1").server == "server1"
+
+
+def test_servers_that_do_not_reach_each_other(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    """Though both NICs have link: something between them does not forward."""
+    monkeypatch.setattr(memory, "CONNECT_S", 0.2)
+    address = ["ip", "addr", "del", "192.168.0.2/24", "dev", "pf0"]
+    lab.server("server2").run(address, check=True)
+    try:
+        with pytest.raises(ControlError, match=r"do not reach each other.* vm1 runs on server1"):
+            move(lab, "vm1", "server2")
+    finally:
+        lab.server("server2").run(["add" if w == "del" else w for w in address], check=True)
     assert lab.vm("vm2").pings(lab.vm("vm1").ip, count=3) == 3
     assert leftovers(lab) == []
 
