@@ -21,6 +21,7 @@ from p4native.p4runtime.p4info import P4InfoIndex
 from p4native.p4runtime.packetio import HeaderCodec
 from p4native.switch.build import BuildError
 from p4native.switch.device import Device, Pipeline, SwitchError
+from p4native.switch.draft import Draft
 
 _DEVICE_DATA_FIELD = 3
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -77,16 +78,28 @@ class OneShots:
         self._free: list[int] = []
         self._next = self._FIRST
 
-    def take(self) -> int:
+    def take(self, draft: Draft) -> int:
         """Return an unused id."""
-        if self._free:
-            return self._free.pop()
-        self._next += 1
-        return self._next
+        if not self._free:
+            self._next += 1
+            self._free.append(self._next)
+        number = self._free.pop()
+        draft.on_refusal(lambda: self._free.append(number))
+        return number
 
-    def give(self, number: int) -> None:
+    def give(self, draft: Draft, number: int) -> None:
         """Take an id back."""
         self._free.append(number)
+        draft.on_refusal(self._free.pop)
+
+    def count(self, draft: Draft, more: int) -> None:
+        """Note that there are so many more entries."""
+
+        def undo() -> None:
+            self.entries -= more
+
+        self.entries += more
+        draft.on_refusal(undo)
 
     def copy(self) -> OneShots:
         """Return an independent copy."""

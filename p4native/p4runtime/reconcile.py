@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from finsy.proto import p4r
-
 from p4native.p4runtime.bind import BoundArray, BoundTable
 from p4native.p4runtime.entities import digests, tables
 from p4native.p4runtime.errors import P4RuntimeError, invalid_argument
@@ -134,7 +132,7 @@ def _copy_counters(old: LoadedPipeline, new: LoadedPipeline) -> None:
         if other is not None and _same_array("counter", counter, other, used=False):
             for index, (packets, octets) in enumerate(cells):
                 if packets or octets:
-                    new.state.set_counter(other.index, index, packets, octets)
+                    new.state.set_counter(other.index, range(index, index + 1), packets, octets)
 
 
 def _copy_meters(old: LoadedPipeline, new: LoadedPipeline) -> None:
@@ -144,9 +142,8 @@ def _copy_meters(old: LoadedPipeline, new: LoadedPipeline) -> None:
         other = new.binding.meters.get(meter.info.id)
         if _same_array("meter", meter, other, used=bool(configs)) and other is not None:
             for index in range(meter.info.size):
-                new.state.set_meter(other.index, index, configs.get(index))
-                marks = old.state.meter_marks(meter.index, index)
-                new.state.set_meter_marks(other.index, index, marks)
+                cell, marks = range(index, index + 1), old.state.meter_marks(meter.index, index)
+                new.state.set_meter(other.index, cell, configs.get(index), marks)
 
 
 def _copy_registers(old: LoadedPipeline, new: LoadedPipeline) -> None:
@@ -159,7 +156,7 @@ def _copy_registers(old: LoadedPipeline, new: LoadedPipeline) -> None:
             continue
         for index, value in enumerate(cells):
             if value:
-                new.state.set_register(other.index, index, value)
+                new.state.set_register(other.index, range(index, index + 1), value)
 
 
 def _copy_value_sets(old: LoadedPipeline, new: LoadedPipeline) -> None:
@@ -189,4 +186,5 @@ def _copy_digests(old: LoadedPipeline, new: LoadedPipeline) -> None:
         if digest is None or digest.info != old.info.digests[digest_id]:
             name = old.info.digests[digest_id].name
             raise _refusal(f"digest {name} is enabled and changed or is gone")
-        digests.configure(new, digest, p4r.DigestEntry.FromString(message.SerializeToString()))
+        with new.state.drafting(f"digest {digest.info.name}") as draft:
+            digests.configure(draft, new, digest, message)

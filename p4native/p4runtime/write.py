@@ -1,7 +1,7 @@
 """The Write RPC: a batch of updates, in order, under one of three atomicities.
 
-Plain table entries become records and reach the engine many per call; everything else is written
-one by one. What a ROLLBACK batch did is taken back in reverse order.
+Updates become records, which reach the engine many per call. What this server keeps beside the
+engine changes while the records are made, and is taken back if the batch does not come to be.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from p4native.p4runtime.entities import (
     value_sets,
 )
 from p4native.p4runtime.entities.ids import object_id
-from p4native.p4runtime.entities.undo import Undo
 from p4native.p4runtime.errors import (
     P4RuntimeError,
     invalid_argument,
@@ -37,7 +36,8 @@ from p4native.p4runtime.fastpath import RawWrite
 from p4native.p4runtime.pipeline import LoadedPipeline
 from p4native.p4runtime.roles import RoleScope
 from p4native.switch.device import Device
-from p4native.switch.records import Flag, Mode, Op, Status, pack_op
+from p4native.switch.draft import Draft
+from p4native.switch.records import Mode, Status
 
 Results = list[P4RuntimeError | None]
 _CONTINUE = p4r.WriteRequest.CONTINUE_ON_ERROR
@@ -93,30 +93,35 @@ def _pieces(batch: RawWrite) -> Iterator[range]:
 
 
 def _continue_piece(context: WriteContext, batch: RawWrite, piece: range, results: Results) -> None:
-    """Try some updates in order; runs of plain table entries go to the engine in one call."""
+    """Try some updates in order; runs of single records go to the engine in one call."""
     records, marks = _encode_fast(context, batch, piece)
     if all(marks):
         _run(context, batch, piece, (records, Mode.CONTINUE), results)
         return
     run: list[tuple[int, bytes]] = []
+    for index, record in _records(piece, records, marks):
+        if record:
+            run.append((index, record))
+            continue
+        draft = Draft()
+        draft.owner = index
+        results[index] = _plan(draft, context, batch, index)
+        if results[index] is None and draft.is_plain:
+            run.append((index, draft.records[0]))
+        elif results[index] is None:
+            _flush(context, batch, run, results)
+            _apply(context, batch, draft, Mode.ROLLBACK, results)
+        else:
+            draft.take_back()
+    _flush(context, batch, run, results)
+
+
+def _records(piece: range, records: bytes, marks: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield each update's index and its record, empty where C code made none."""
     at = 0
     for index, mark in zip(piece, marks, strict=True):
-        if mark:
-            run.append((index, records[at : at + mark]))
-            at += mark
-            continue
-        try:
-            update = batch[index]
-            if _is_plain(context, update):
-                run.append((index, _encode(context, update)))
-                continue
-            _flush(context, batch, run, results, Mode.CONTINUE)
-            _write_one(context, update)
-        except DecodeError:
-            results[index] = invalid_argument("the update is not a p4.v1.Update message")
-        except P4RuntimeError as error:
-            results[index] = error
-    _flush(context, batch, run, results, Mode.CONTINUE)
+        yield index, records[at : at + mark]
+        at += mark
 
 
 def _encode_fast(
@@ -128,45 +133,40 @@ def _encode_fast(
 
 
 def _all_or_none(context: WriteContext, batch: RawWrite, mode: Mode) -> Results:
-    """Apply all updates or none of them."""
-    piece = range(len(batch))
+    """Apply all updates or none of them: the engine gets them in one call, if none is at fault."""
+    everything = range(len(batch))
     results: Results = [None] * len(batch)
-    records, marks = _encode_fast(context, batch, piece)
+    records, marks = _encode_fast(context, batch, everything)
     if all(marks):
-        _run(context, batch, piece, (records, mode), results)
+        _run(context, batch, everything, (records, mode), results)
         return results
-    updates = batch[:]
-    if all(_is_plain(context, update) for update in updates):
-        return _plain_all_or_none(context, updates, mode)
-    if mode == Mode.ATOMIC and len(updates) > 1:
-        raise unimplemented(
-            "DATAPLANE_ATOMIC batches of anything but table entries; use ROLLBACK_ON_ERROR"
-        )
-    undos: list[Undo] = []
-    for index, update in enumerate(updates):
-        try:
-            undos.append(_write_one(context, update))
-        except P4RuntimeError as error:
-            results = [_aborted() for _ in updates]
-            results[index] = error
-            for undo in reversed(undos):
-                undo()
-            break
-    return results
-
-
-def _plain_all_or_none(context: WriteContext, updates: Sequence[p4r.Update], mode: Mode) -> Results:
-    results: Results = [None] * len(updates)
-    run: list[tuple[int, bytes]] = []
-    for index, update in enumerate(updates):
-        try:
-            run.append((index, _encode(context, update)))
-        except P4RuntimeError as error:
-            results[index] = error
+    draft = Draft()
+    for index, record in _records(everything, records, marks):
+        draft.owner = index
+        if record:
+            draft.add(record)
+        else:
+            results[index] = _plan(draft, context, batch, index)
     if any(results):
+        draft.take_back()
         return [error or _aborted() for error in results]
-    _flush(context, updates, run, results, mode)
+    _apply(context, batch, draft, mode, results)
     return results
+
+
+def _apply(
+    context: WriteContext, updates: Sequence[p4r.Update], draft: Draft, mode: Mode, results: Results
+) -> None:
+    """Run a draft whose owners are indices of updates; note which of them were refused."""
+    if not draft.records:
+        return
+    owners = [*draft.owners]
+    statuses = context.loaded.state.run(draft, mode)
+    if not any(statuses):
+        return
+    for index, status in zip(owners, statuses, strict=True):
+        if results[index] is None or status != Status.ABORTED:
+            results[index] = _refusal(context, updates[index], status)
 
 
 def _aborted() -> P4RuntimeError:
@@ -174,16 +174,13 @@ def _aborted() -> P4RuntimeError:
 
 
 def _flush(
-    context: WriteContext,
-    updates: Sequence[p4r.Update],
-    run: list[tuple[int, bytes]],
+    context: WriteContext, updates: Sequence[p4r.Update], run: list[tuple[int, bytes]],
     results: Results,
-    mode: Mode,
-) -> None:
+) -> None:  # fmt: skip
     """Hand the collected records to the engine and empty the collection."""
     if run:
         records = b"".join([record for _, record in run])
-        _run(context, updates, [index for index, _ in run], (records, mode), results)
+        _run(context, updates, [index for index, _ in run], (records, Mode.CONTINUE), results)
         run.clear()
 
 
@@ -204,24 +201,49 @@ def _run(
 
 
 def _refusal(context: WriteContext, update: p4r.Update, status: int) -> P4RuntimeError:
-    table = context.loaded.binding.tables.get(update.entity.table_entry.table_id)
+    """Return the error for an update that the engine refused."""
+    if status == Status.ABORTED:
+        return _aborted()
+    which = update.entity.WhichOneof("entity") or ""
+    entity: Any = getattr(update.entity, which)
+    if which.startswith("action_profile"):
+        return profiles.status_error(context.loaded, entity, status)
+    table_id = object_id(update.entity)
+    table = context.loaded.binding.tables.get(table_id or 0)
     return tables.status_error(table, update.type, status)
 
 
-def _is_plain(context: WriteContext, update: p4r.Update) -> bool:
-    """Whether the update is one that a record of its own can carry."""
-    if update.entity.WhichOneof("entity") != "table_entry":
-        return False
-    entry = update.entity.table_entry
-    if update.type == tables.MODIFY and not entry.HasField("action"):
-        return entry.is_default_action
-    return not oneshot.is_one_shot(context.loaded, update.type, entry)
+def _plan(
+    draft: Draft, context: WriteContext, batch: Sequence[p4r.Update], index: int
+) -> P4RuntimeError | None:
+    """Make an update part of the draft; return why it cannot be."""
+    try:
+        _plan_update(draft, context, batch[index])
+    except DecodeError:
+        return invalid_argument("the update is not a p4.v1.Update message")
+    except P4RuntimeError as error:
+        return error
+    return None
 
 
-def _encode(context: WriteContext, update: p4r.Update) -> bytes:
-    entry = update.entity.table_entry
-    _check_scope(context, entry.table_id)
-    return tables.encode_update(context.loaded, update.type, entry)
+def _plan_update(draft: Draft, context: WriteContext, update: p4r.Update) -> None:
+    loaded, kind = context.loaded, update.type
+    which = update.entity.WhichOneof("entity")
+    if which is None:
+        raise invalid_argument("update without an entity")
+    entity: Any = getattr(update.entity, which)
+    _check_scope(context, object_id(update.entity))
+    if which == "table_entry":
+        _plan_entry(draft, context, kind, entity)
+    elif which == "packet_replication_engine_entry":
+        replication.write(draft, loaded, kind, entity, cpu_port=context.cpu_port)
+    elif which == "action_profile_group":
+        device, cpu_port = context.device, context.cpu_port
+        profiles.write_group(draft, loaded, kind, entity, device=device, cpu_port=cpu_port)
+    elif which in _WRITERS:
+        _WRITERS[which](draft, loaded, kind, entity)
+    else:
+        raise unimplemented(f"{which}: the architecture (v1model) has no such externs")
 
 
 def _check_scope(context: WriteContext, p4_id: int | None) -> None:
@@ -231,75 +253,26 @@ def _check_scope(context: WriteContext, p4_id: int | None) -> None:
         raise permission_denied(f"object 0x{p4_id:08x} is outside of this client's role")
 
 
-def _write_one(context: WriteContext, update: p4r.Update) -> Undo:
-    """Apply one update by itself; return how to take it back."""
-    loaded, kind = context.loaded, update.type
-    which = update.entity.WhichOneof("entity")
-    if which is None:
-        raise invalid_argument("update without an entity")
-    entity: Any = getattr(update.entity, which)
-    _check_scope(context, object_id(update.entity))
-    if which == "table_entry":
-        return _write_table(context, kind, entity)
-    if which == "packet_replication_engine_entry":
-        return replication.write(loaded, context.cpu_port, kind, entity)
-    if which == "action_profile_group":
-        return profiles.write_group(loaded, context.device, context.cpu_port, kind, entity)
-    simple: dict[str, Callable[..., Undo]] = {
-        "action_profile_member": profiles.write_member,
-        "meter_entry": meters.write,
-        "direct_meter_entry": direct.write_meter,
-        "counter_entry": counters.write,
-        "direct_counter_entry": direct.write_counter,
-        "value_set_entry": value_sets.write,
-        "register_entry": registers.write,
-        "digest_entry": digests.write,
-    }
-    if which not in simple:
-        raise unimplemented(f"{which}: the architecture (v1model) has no such externs")
-    return simple[which](loaded, kind, entity)
-
-
-def _write_table(context: WriteContext, kind: int, entry: p4r.TableEntry) -> Undo:
+def _plan_entry(draft: Draft, context: WriteContext, kind: int, entry: p4r.TableEntry) -> None:
     loaded = context.loaded
     if kind == tables.MODIFY and not entry.HasField("action") and not entry.is_default_action:
-        return direct.modify_without_action(loaded, entry)
-    if oneshot.is_one_shot(loaded, kind, entry):
-        writer = oneshot.OneShotWriter(loaded, context.device, context.cpu_port, entry.table_id)
-        return writer.write(kind, entry)
-    record = tables.encode_update(loaded, kind, entry)
-    undo = _undo_table(context, kind, entry)
-    statuses, _handles = loaded.state.write(record, 1)
-    if statuses[0] != Status.OK:
-        raise tables.status_error(tables.find_table(loaded, entry.table_id), kind, statuses[0])
-    return undo
+        direct.modify_without_action(draft, loaded, entry)
+    elif oneshot.is_one_shot(loaded, kind, entry):
+        writer = oneshot.OneShotWriter(
+            draft, loaded, context.device, context.cpu_port, entry.table_id
+        )
+        writer.write(kind, entry)
+    else:
+        draft.add(tables.encode_update(loaded, kind, entry))
 
 
-def _undo_table(context: WriteContext, kind: int, entry: p4r.TableEntry) -> Undo:
-    """Return what brings a plain table entry, or the default, back to how it is now."""
-    loaded = context.loaded
-    state = loaded.state
-    table = tables.find_table(loaded, entry.table_id)
-    if entry.is_default_action:
-        before = state.default(table.index)
-        if before is None or before.flags & Flag.CONST:
-            record = pack_op(Op.RESET_DEFAULT, table.index)
-        else:
-            record = tables.entry_record(table, Op.SET_DEFAULT, before)
-        return lambda: _must(state.write(record, 1))
-    match = tables.encode_match(loaded, table, entry)
-    if kind == tables.INSERT:
-        gone = pack_op(Op.DELETE, table.index, key=match.key, mask=match.mask,
-                       prefix_len=match.prefix_len, priority=entry.priority)  # fmt: skip
-        return lambda: _must(state.write(gone, 1))
-    before = state.find(table.index, *match, entry.priority)
-    if before is None:
-        return lambda: None
-    back = Op.INSERT if kind == tables.DELETE else Op.MODIFY
-    again = tables.entry_record(table, back, before)
-    return lambda: _must(state.write(again, 1))
-
-
-def _must(outcome: tuple[Sequence[int], Sequence[int]]) -> None:
-    if any(outcome[0]):
-        raise RuntimeError(f"taking back an update failed with status {outcome[0][0]}")
+_WRITERS: dict[str, Callable[[Draft, LoadedPipeline, int, Any], None]] = {
+    "action_profile_member": profiles.write_member,
+    "meter_entry": meters.write,
+    "direct_meter_entry": direct.write_meter,
+    "counter_entry": counters.write,
+    "direct_counter_entry": direct.write_counter,
+    "value_set_entry": value_sets.write,
+    "register_entry": registers.write,
+    "digest_entry": digests.write,
+}

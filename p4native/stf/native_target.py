@@ -190,7 +190,8 @@ class NativeTarget:
     def write_counter(self, name: str, index: int, count: Count) -> None:
         """Sets a counter cell."""
         number, _ = _find(self._program.counters, name, "counter")
-        _refused(self._pipeline.set_counter, number, index, count.packets, count.bytes)
+        cell = range(index, index + 1)
+        _refused(self._pipeline.set_counter, number, cell, count.packets, count.bytes)
 
     def read_meter(self, name: str, index: int) -> tuple[Rate, Rate]:
         """A meter cell's rates."""
@@ -212,8 +213,8 @@ class NativeTarget:
             pir=round(peak.per_us * _MICROSECONDS),
             pburst=peak.burst,
         )
-        for cell in range(meter.size) if index is None else (index,):
-            _refused(self._pipeline.set_meter, number, cell, config)
+        cells = range(meter.size) if index is None else range(index, index + 1)
+        _refused(self._pipeline.set_meter, number, cells, config)
 
     def read_register(self, name: str, index: int) -> int:
         """A register cell."""
@@ -223,10 +224,9 @@ class NativeTarget:
     def write_register(self, name: str, index: int, value: int) -> None:
         """Sets a register cell."""
         number, _ = _find(self._program.registers, name, "register")
-        _refused(self._pipeline.set_register, number, index, value)
+        _refused(self._pipeline.set_register, number, range(index, index + 1), value)
 
     def reset_register(self, name: str) -> None:
         """Clears a register."""
         number, register = _find(self._program.registers, name, "register")
-        for index in range(register.size):
-            _refused(self._pipeline.set_register, number, index, 0)
+        _refused(self._pipeline.set_register, number, range(register.size), 0)

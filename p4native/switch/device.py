@@ -2,9 +2,9 @@
 
 A `Device` forwards packets in C threads. A `Pipeline` is one loaded program with its tables and
 other state; it can be filled before `Device.commit` makes it live, and freed afterwards. Every
-method may be called from any thread; none of them stops packets, apart from the few microseconds
-in which an ATOMIC batch is made visible. Indices are positions in the BMv2 JSON's arrays, as in the
-pipeline descriptor; `Pipeline.program` has the names.
+method may be called from any thread; none of them stops packets, apart from the time in which an
+ATOMIC batch is made visible: about a microsecond per operation at most. Indices are positions in
+the BMv2 JSON's arrays, as in the pipeline descriptor; `Pipeline.program` has the names.
 """
 
 from __future__ import annotations

@@ -23,12 +23,6 @@ class MeterConfigC(c.Structure):
     ]
 
 
-class ReplicaC(c.Structure):
-    """struct p4n_replica."""
-
-    _fields_ = [("port", c.c_uint32), ("rid", c.c_uint16), ("backup", c.c_uint16)]
-
-
 class GroupMemberC(c.Structure):
     """struct p4n_group_member."""
 
@@ -72,27 +66,14 @@ _PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "p4n_read": (_SIZE, (_P, _U32, _U32P, _P, _SIZE, _U32, _U32P)),
     "p4n_read_one": (_SIZE, (_P, _BYTES, _P, _SIZE)),
     "p4n_entry_count": (_U32, (_P, _U32)),
-    "p4n_entry_set_counter": (_I32, (_P, _U32, _U32, _U64, _U64)),
-    "p4n_entry_set_meter": (_I32, (_P, _U32, _U32, _METER)),
-    "p4n_entry_set_marks": (_I32, (_P, _U32, _U32, _U64P)),
     "p4n_table_bytes": (_U64, (_P, _U32)),
     "p4n_sweep_idle": (_U32, (_P, c.POINTER(IdleC), _U32, _U32)),
-    "p4n_member_write": (_I32, (_P, _U32, _I32, _U32, _U32, _BYTES, _U32)),
-    "p4n_member_delete": (_I32, (_P, _U32, _U32)),
     "p4n_member_next": (_I32, (_P, _U32, _U32P, _U32P, _P)),
-    "p4n_group_write": (_I32, (_P, _U32, _I32, _U32, _U32, c.POINTER(GroupMemberC), _U32)),
-    "p4n_group_delete": (_I32, (_P, _U32, _U32)),
     "p4n_group_next": (_I32, (_P, _U32, _U32P, _U32P, c.POINTER(GroupMemberC), _U32)),
     "p4n_counter_read": (c.c_bool, (_P, _U32, _U64, _U64, _U64P)),
-    "p4n_counter_write": (c.c_bool, (_P, _U32, _U64, _U64, _U64)),
     "p4n_meter_get": (_I32, (_P, _U32, _U64, _METER)),
-    "p4n_meter_set": (c.c_bool, (_P, _U32, _U64, _METER)),
-    "p4n_meter_marks": (c.c_bool, (_P, _U32, _U64, _U64P, c.c_bool)),
-    "p4n_register_copy": (c.c_bool, (_P, _U32, _U64, _U64, _P, c.c_bool)),
-    "p4n_value_set_write": (_I32, (_P, _U32, _BYTES, _U32)),
-    "p4n_group_store": (_I32, (_P, _U32, c.POINTER(ReplicaC), _U32)),
-    "p4n_session_store": (_I32, (_P, _U32, c.POINTER(ReplicaC), _U32, _U32, _U32)),
-    "p4n_digest_configure": (None, (_P, _U32, c.c_bool, _U32, _U64, _U64)),
+    "p4n_meter_marks": (c.c_bool, (_P, _U32, _U64, _U64P)),
+    "p4n_register_read": (c.c_bool, (_P, _U32, _U64, _U64, _P)),
     "p4n_digest_ack": (None, (_P, _U32, _U64)),
     "p4n_digest_wait": (_U32, (_P, _U64, _U32P, _U64P, _P, _SIZE)),
     "p4n_digest_close": (None, (_P,)),

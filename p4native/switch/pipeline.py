@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import ctypes as c
+import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from p4native.bmv2 import model
 from p4native.codegen import layout
 from p4native.switch import native
+from p4native.switch.draft import Draft
 from p4native.switch.records import (
+    COUNTER,
     HEADER,
+    MARKS,
+    METER,
     Entry,
+    Flag,
     Mode,
     Op,
     Status,
+    pack,
     pack_op,
     unpack_entry,
 )
@@ -34,6 +42,10 @@ _NONE = 0xFFFFFFFF
 _HANDLE_AT = 40
 """Offset of the handle in a record's header."""
 _READ_BYTES = 1 << 20
+_REPLICA = struct.Struct("<IHH")
+"""port, instance, whether it is a backup"""
+_GROUP_MEMBER = struct.Struct("<III")
+"""member, weight, watch port"""
 _MASKED_KINDS = (model.MatchKind.TERNARY, model.MatchKind.RANGE, model.MatchKind.OPTIONAL)
 _IDLE_BATCH = 4096
 
@@ -51,22 +63,22 @@ def _status_error(code: int, what: str) -> SwitchError:
     return SwitchError(f"{what}: {text}", status)
 
 
-def _meter_c(config: MeterConfig | None) -> Any:
-    return None if config is None else c.byref(native.MeterConfigC(*config))
-
-
-def _replicas_c(replicas: Sequence[Replica]) -> tuple[Any, int]:
-    """Each copy followed by its backups, and their number."""
+def _replicas(replicas: Sequence[Replica]) -> tuple[bytes, int]:
+    """Return each copy followed by its backups as the engine has them, and their number."""
     flat = [
-        native.ReplicaC(each.port, each.instance, each is not first)
+        _REPLICA.pack(each.port, each.instance, each is not first)
         for first in replicas
         for each in (first, *first.backups)
     ]
-    return (native.ReplicaC * max(1, len(flat)))(*flat), len(flat)
+    return b"".join(flat), len(flat)
 
 
 class Pipeline:
-    """A loaded program and its state. Made by `Device.prepare`; not live before `commit`."""
+    """A loaded program and its state. Made by `Device.prepare`; not live before `commit`.
+
+    Methods that change something do so at once and raise SwitchError if they cannot, or, given a
+    draft, make it part of that batch.
+    """
 
     program: model.Program
     """The validated program: names, key layouts, action ids; its `tables` tuple is in index order.
@@ -94,10 +106,6 @@ class Pipeline:
             raise SwitchError("the pipeline has been replaced or closed")
         return self._instance
 
-    def _check(self, code: int, what: str) -> None:
-        if code:
-            raise _status_error(code, what)
-
     # -- table entries ---------------------------------------------------------------------------
 
     def write(
@@ -114,6 +122,23 @@ class Pipeline:
         if done < 0:
             raise SwitchError("out of memory", Status.NO_MEMORY)
         return statuses, handles
+
+    def run(self, draft: Draft, mode: Mode = Mode.ROLLBACK) -> Sequence[int]:
+        """Carry out a whole draft or, if any of it is refused, take it back; return `Status`es."""
+        statuses, _handles = self.write(b"".join(draft.records), len(draft.records), mode)
+        if any(statuses):
+            draft.take_back()
+        return statuses
+
+    @contextmanager
+    def drafting(self, what: str, draft: Draft | None = None) -> Iterator[Draft]:
+        """Yield the draft to add to; without one a new one, which is run at the end."""
+        own = draft or Draft()
+        yield own
+        if draft is None:
+            refused = [status for status in self.run(own) if status not in (0, Status.ABORTED)]
+            if refused:
+                raise _status_error(refused[0], what)
 
     def entries(self, table: int, chunk: int = 1024) -> Iterator[memoryview]:
         """Yield the table's entries as buffers of concatenated records, `chunk` at a time.
@@ -186,24 +211,6 @@ class Pipeline:
         self._index(table, self.program.tables, "table")
         return int(self._c.p4n_table_bytes(self.handle, table))
 
-    def set_entry_counter(self, table: int, handle: int, packets: int, octets: int) -> None:
-        """Overwrite an entry's direct counter; MISSING if there is no such entry."""
-        self._index(table, self.program.tables, "table")
-        code = self._c.p4n_entry_set_counter(self.handle, table, handle, packets, octets)
-        self._check(code, f"table {table}, entry {handle}")
-
-    def set_entry_meter(self, table: int, handle: int, config: MeterConfig | None) -> None:
-        """Configure an entry's direct meter; None resets it to always green."""
-        self._index(table, self.program.tables, "table")
-        code = self._c.p4n_entry_set_meter(self.handle, table, handle, _meter_c(config))
-        self._check(code, f"table {table}, entry {handle}: meter")
-
-    def set_entry_marks(self, table: int, handle: int, marks: tuple[int, ...]) -> None:
-        """Overwrite what an entry's direct meter counted per colour (`Entry.marks`)."""
-        self._index(table, self.program.tables, "table")
-        code = self._c.p4n_entry_set_marks(self.handle, table, handle, (c.c_uint64 * 6)(*marks))
-        self._check(code, f"table {table}, entry {handle}: meter")
-
     def _index(self, index: int, objects: Sequence[object], what: str) -> int:
         if not 0 <= index < len(objects):
             raise SwitchError(f"{what} {index}: the program has {len(objects)}", Status.MISSING)
@@ -211,24 +218,29 @@ class Pipeline:
 
     # -- action profiles -------------------------------------------------------------------------
 
-    def _write_member(self, op: Op, profile: int, member: int, action: int, data: bytes) -> None:
+    def _write_member(
+        self, op: Op, profile: int, member: int, draft: Draft | None, *, action: int = 0,
+        data: bytes = b"",
+    ) -> None:  # fmt: skip
         self._index(profile, self.program.profiles, "action profile")
-        code = self._c.p4n_member_write(self.handle, profile, op, member, action, data, len(data))
-        self._check(code, f"action profile {profile}, member {member}")
+        with self.drafting(f"action profile {profile}, member {member}", draft) as own:
+            own.add(pack(op, profile, data, number=member, count=action, data_bytes=len(data)))
 
-    def insert_member(self, profile: int, member: int, action: int, data: bytes) -> None:
+    def insert_member(
+        self, profile: int, member: int, action: int, data: bytes, draft: Draft | None = None
+    ) -> None:
         """Add a member; EXISTS, or FULL (members and groups are each bounded by the size)."""
-        self._write_member(Op.INSERT, profile, member, action, data)
+        self._write_member(Op.MEMBER_INSERT, profile, member, draft, action=action, data=data)
 
-    def modify_member(self, profile: int, member: int, action: int, data: bytes) -> None:
+    def modify_member(
+        self, profile: int, member: int, action: int, data: bytes, draft: Draft | None = None
+    ) -> None:
         """Replace a member's action; entries and groups that use it follow."""
-        self._write_member(Op.MODIFY, profile, member, action, data)
+        self._write_member(Op.MEMBER_MODIFY, profile, member, draft, action=action, data=data)
 
-    def delete_member(self, profile: int, member: int) -> None:
+    def delete_member(self, profile: int, member: int, draft: Draft | None = None) -> None:
         """Remove a member; IN_USE while an entry or a group refers to it."""
-        self._index(profile, self.program.profiles, "action profile")
-        code = self._c.p4n_member_delete(self.handle, profile, member)
-        self._check(code, f"action profile {profile}, member {member}")
+        self._write_member(Op.MEMBER_DELETE, profile, member, draft)
 
     def members(self, profile: int) -> list[tuple[int, int, bytes]]:
         """Return (member id, JSON action id, data) of all members, by id."""
@@ -247,35 +259,38 @@ class Pipeline:
             member.value += 1
 
     def _write_group(
-        self, op: Op, profile: int, group: int, members: Sequence[GroupMember], max_size: int
-    ) -> None:
+        self, op: Op, profile: int, group: int, draft: Draft | None, *,
+        members: Sequence[GroupMember] = (), max_size: int = 0,
+    ) -> None:  # fmt: skip
         self._index(profile, self.program.profiles, "action profile")
-        array = (native.GroupMemberC * max(1, len(members)))()
-        for slot, m in zip(array, members, strict=False):
-            watch = _NONE if m.watch_port is None else m.watch_port
-            slot.member, slot.weight, slot.watch = m.member, m.weight, watch
-        code = self._c.p4n_group_write(
-            self.handle, profile, op, group, max_size, array, len(members)
+        body = b"".join(
+            _GROUP_MEMBER.pack(m.member, m.weight, _NONE if m.watch_port is None else m.watch_port)
+            for m in members
         )
-        self._check(code, f"action profile {profile}, group {group}")
+        with self.drafting(f"action profile {profile}, group {group}", draft) as own:
+            own.add(pack(op, profile, body, number=group, count=len(members), length=max_size))
 
     def insert_group(
-        self, profile: int, group: int, members: Sequence[GroupMember], max_size: int = 0
-    ) -> None:
+        self, profile: int, group: int, members: Sequence[GroupMember], max_size: int = 0,
+        draft: Draft | None = None,
+    ) -> None:  # fmt: skip
         """Add a group; MISSING if a member does not exist, FULL beyond max_size (0: unbounded)."""
-        self._write_group(Op.INSERT, profile, group, members, max_size)
+        self._write_group(
+            Op.GROUP_INSERT, profile, group, draft, members=members, max_size=max_size
+        )
 
     def modify_group(
-        self, profile: int, group: int, members: Sequence[GroupMember], max_size: int = 0
-    ) -> None:
+        self, profile: int, group: int, members: Sequence[GroupMember], max_size: int = 0,
+        draft: Draft | None = None,
+    ) -> None:  # fmt: skip
         """Replace a group's members at once."""
-        self._write_group(Op.MODIFY, profile, group, members, max_size)
+        self._write_group(
+            Op.GROUP_MODIFY, profile, group, draft, members=members, max_size=max_size
+        )
 
-    def delete_group(self, profile: int, group: int) -> None:
+    def delete_group(self, profile: int, group: int, draft: Draft | None = None) -> None:
         """Remove a group; IN_USE while an entry refers to it."""
-        self._index(profile, self.program.profiles, "action profile")
-        code = self._c.p4n_group_delete(self.handle, profile, group)
-        self._check(code, f"action profile {profile}, group {group}")
+        self._write_group(Op.GROUP_DELETE, profile, group, draft)
 
     def groups(self, profile: int) -> list[tuple[int, int, tuple[GroupMember, ...]]]:
         """Return (group id, max_size, members) of all groups, by id."""
@@ -311,11 +326,14 @@ class Pipeline:
             raise self._beyond("counter", counter, start, count)
         return [(cells[2 * i], cells[2 * i + 1]) for i in range(count)]
 
-    def set_counter(self, counter: int, index: int, packets: int, octets: int) -> None:
-        """Overwrite one cell."""
+    def set_counter(
+        self, counter: int, cells: range, packets: int, octets: int, draft: Draft | None = None
+    ) -> None:
+        """Overwrite cells, all with the same."""
         self._index(counter, self.program.counters, "counter")
-        if not self._c.p4n_counter_write(self.handle, counter, index, packets, octets):
-            raise self._beyond("counter", counter, index, 1)
+        body = COUNTER.pack(packets, octets)
+        with self.drafting(f"counter {counter}", draft) as own:
+            own.add(pack(Op.COUNTER, counter, body, number=cells.start, count=len(cells)))
 
     def _beyond(self, what: str, index: int, start: int, count: int) -> SwitchError:
         return SwitchError(
@@ -334,58 +352,65 @@ class Pipeline:
             return None
         return MeterConfig(config.cir, config.cburst, config.pir, config.pburst, config.eburst)
 
-    def set_meter(self, meter: int, index: int, config: MeterConfig | None) -> None:
-        """Configure one cell (its buckets start full); None makes it always green."""
+    def set_meter(
+        self, meter: int, cells: range, config: MeterConfig | None,
+        marks: tuple[int, ...] | None = None, draft: Draft | None = None,
+    ) -> None:  # fmt: skip
+        """Configure cells (their buckets start full); None makes them always green.
+
+        `marks` is what `meter_marks` is to return, None leaves that alone.
+        """
         self._index(meter, self.program.meters, "meter")
-        if not self._c.p4n_meter_set(self.handle, meter, index, _meter_c(config)):
-            raise self._beyond("meter", meter, index, 1)
+        body = b"" if config is None else METER.pack(*config)
+        flags = Flag.NO_METER if config is None else Flag.METER
+        if marks is not None:
+            body, flags = body + MARKS.pack(*marks), flags | Flag.MARKS
+        start, count = cells.start, len(cells)
+        with self.drafting(f"meter {meter}", draft) as own:
+            own.add(pack(Op.METER, meter, body, number=start, count=count, flags=flags))
 
     def meter_marks(self, meter: int, index: int) -> tuple[int, ...]:
         """Return packets and bytes that one cell marked green, yellow and red: six numbers."""
-        marks = (c.c_uint64 * 6)()
-        self._meter_marks(meter, index, marks, write=False)
-        return tuple(marks)
-
-    def set_meter_marks(self, meter: int, index: int, marks: tuple[int, ...]) -> None:
-        """Overwrite what `meter_marks` returns."""
-        self._meter_marks(meter, index, (c.c_uint64 * 6)(*marks), write=True)
-
-    def _meter_marks(self, meter: int, index: int, marks: Any, *, write: bool) -> None:
         self._index(meter, self.program.meters, "meter")
-        if not self._c.p4n_meter_marks(self.handle, meter, index, marks, write):
+        marks = (c.c_uint64 * 6)()
+        if not self._c.p4n_meter_marks(self.handle, meter, index, marks):
             raise self._beyond("meter", meter, index, 1)
-
-    def _register_copy(
-        self, register: int, start: int, count: int, cells: Any, write: bool
-    ) -> None:
-        if not self._c.p4n_register_copy(self.handle, register, start, count, cells, write):
-            raise self._beyond("register", register, start, count)
+        return tuple(marks)
 
     def register_cells(self, register: int, start: int, count: int) -> list[int]:
         """Return `count` cells from `start` on, as unsigned values."""
         self._index(register, self.program.registers, "register")
         size = layout.register_cell_bytes(self.program.registers[register].width)
         cells = c.create_string_buffer(max(1, size * count))
-        self._register_copy(register, start, count, cells, False)
+        if not self._c.p4n_register_read(self.handle, register, start, count, cells):
+            raise self._beyond("register", register, start, count)
         order = _cell_order(self.program.registers[register].width)
         raw = cells.raw
         return [int.from_bytes(raw[i * size : (i + 1) * size], order) for i in range(count)]
 
-    def set_register(self, register: int, index: int, value: int) -> None:
-        """Overwrite one cell."""
+    def set_register(
+        self, register: int, cells: range, value: int, draft: Draft | None = None
+    ) -> None:
+        """Overwrite cells, all with the same."""
         self._index(register, self.program.registers, "register")
         width = self.program.registers[register].width
         if value < 0 or value >> width:
             raise SwitchError(f"register {register}: {value} does not fit {width} bits")
         cell = value.to_bytes(layout.register_cell_bytes(width), _cell_order(width))
-        self._register_copy(register, index, 1, c.create_string_buffer(cell, len(cell)), True)
+        start, count = cells.start, len(cells)
+        with self.drafting(f"register {register}", draft) as own:
+            own.add(
+                pack(Op.REGISTER, register, cell, number=start, count=count, data_bytes=len(cell))
+            )
 
     def value_set(self, value_set: int) -> list[tuple[bytes, bytes]]:
         """Return the members as (value, mask)."""
         self._index(value_set, self.program.value_sets, "value set")
         return list(self._value_sets.get(value_set, ()))
 
-    def set_value_set(self, value_set: int, members: Sequence[tuple[bytes, bytes]]) -> None:
+    def set_value_set(
+        self, value_set: int, members: Sequence[tuple[bytes, bytes]], draft: Draft | None = None
+    ) -> None:
         """Replace all members at once; FULL beyond the set's size."""
         self._index(value_set, self.program.value_sets, "value set")
         name = self.program.value_sets[value_set].name
@@ -393,11 +418,9 @@ class Pipeline:
         if any(len(value) != size or len(mask) != size for value, mask in members):
             raise SwitchError(f"value set {name}: values and masks have {size} bytes")
         packed = b"".join(value + mask for value, mask in members)
-        self._check(
-            self._c.p4n_value_set_write(self.handle, value_set, packed, len(members)),
-            f"value set {name}",
-        )
-        self._value_sets[value_set] = list(members)
+        with self.drafting(f"value set {name}", draft) as own:
+            own.add(pack(Op.VALUE_SET, value_set, packed, count=len(members)))
+            own.put(self._value_sets, value_set, list(members))
 
     # -- replication -----------------------------------------------------------------------------
 
@@ -405,19 +428,21 @@ class Pipeline:
         """Return a group's replicas as written, None if there is no such group."""
         return self._groups.get(group)
 
-    def set_multicast_group(self, group: int, replicas: Sequence[Replica] | None) -> None:
+    def set_multicast_group(
+        self, group: int, replicas: Sequence[Replica] | None, draft: Draft | None = None
+    ) -> None:
         """Create, replace or (None) delete a multicast group, at once for packets."""
         copies = ordered(replicas or (), self._group_nodes.get(group, ()))
-        array, count = _replicas_c(copies)
-        count = _NONE if replicas is None else count
-        code = self._c.p4n_group_store(self.handle, group, array, count)
-        self._check(code, f"multicast group {group} (1 to 65535)")
-        if replicas is None:
-            self._groups.pop(group, None)
-            self._group_nodes.pop(group, None)
-        else:
-            self._groups[group] = tuple(replicas)
-            self._group_nodes[group] = instances(copies)
+        body, count = _replicas(copies)
+        with self.drafting(f"multicast group {group} (1 to 65535)", draft) as own:
+            if replicas is None:
+                own.add(pack(Op.MULTICAST_DELETE, 0, number=group))
+                own.drop(self._groups, group)
+                own.drop(self._group_nodes, group)
+            else:
+                own.add(pack(Op.MULTICAST, 0, body, number=group, count=count))
+                own.put(self._groups, group, tuple(replicas))
+                own.put(self._group_nodes, group, instances(copies))
 
     def multicast_groups(self) -> list[int]:
         """Return the ids of all multicast groups, ascending."""
@@ -427,24 +452,26 @@ class Pipeline:
         """Return a session as written, None if there is no such session."""
         return self._sessions.get(session)
 
-    def set_clone_session(self, session: int, config: CloneSession | None) -> None:
+    def set_clone_session(
+        self, session: int, config: CloneSession | None, draft: Draft | None = None
+    ) -> None:
         """Create, replace or (None) delete a clone session, at once for packets."""
         copies = ordered(config.replicas if config else (), self._session_nodes.get(session, ()))
-        if config is None:
-            code = self._c.p4n_session_store(self.handle, session, None, 0, 0, 0)
-        else:
-            array, count = _replicas_c(copies)
-            code = self._c.p4n_session_store(
-                self.handle, session, array, count,
-                config.class_of_service, config.packet_length,
+        body, count = _replicas(copies)
+        with self.drafting(f"clone session {session} (0 to 65535)", draft) as own:
+            if config is None:
+                own.add(pack(Op.CLONE_DELETE, 0, number=session))
+                own.drop(self._sessions, session)
+                own.drop(self._session_nodes, session)
+                return
+            own.add(
+                pack(
+                    Op.CLONE, 0, body, number=session, count=count,
+                    priority=config.class_of_service, length=config.packet_length,
+                )
             )  # fmt: skip
-        self._check(code, f"clone session {session} (0 to 65535)")
-        if config is None:
-            self._sessions.pop(session, None)
-            self._session_nodes.pop(session, None)
-        else:
-            self._sessions[session] = config
-            self._session_nodes[session] = instances(copies)
+            own.put(self._sessions, session, config)
+            own.put(self._session_nodes, session, instances(copies))
 
     def clone_sessions(self) -> list[int]:
         """Return the ids of all clone sessions, ascending."""
@@ -453,21 +480,27 @@ class Pipeline:
     # -- digests and idle entries ----------------------------------------------------------------
 
     def configure_digest(
-        self, learn_list: int, *, max_records: int, max_timeout_ns: int, ack_timeout_ns: int
-    ) -> None:
+        self, learn_list: int, *, max_records: int, max_timeout_ns: int, ack_timeout_ns: int,
+        draft: Draft | None = None,
+    ) -> None:  # fmt: skip
         """Enable a digest: a list goes out when it has max_records or is max_timeout_ns old.
 
         A record that was sent and neither acknowledged nor ack_timeout_ns old is not sent again.
         """
         self._index(learn_list, self.program.learn_lists, "digest")
-        self._c.p4n_digest_configure(
-            self.handle, learn_list, True, max_records, max_timeout_ns, ack_timeout_ns
-        )
+        with self.drafting(f"digest {learn_list}", draft) as own:
+            own.add(
+                pack(
+                    Op.DIGEST, learn_list, count=max_records, idle_ns=max_timeout_ns,
+                    ack_ns=ack_timeout_ns,
+                )
+            )  # fmt: skip
 
-    def disable_digest(self, learn_list: int) -> None:
+    def disable_digest(self, learn_list: int, draft: Draft | None = None) -> None:
         """Stop a digest and forget what it has collected."""
         self._index(learn_list, self.program.learn_lists, "digest")
-        self._c.p4n_digest_configure(self.handle, learn_list, False, 1, 0, 0)
+        with self.drafting(f"digest {learn_list}", draft) as own:
+            own.add(pack(Op.DIGEST_OFF, learn_list))
 
     def ack_digest(self, learn_list: int, list_id: int) -> None:
         """Acknowledge a list: its records may be reported again. Unknown ids are ignored."""

@@ -1,9 +1,10 @@
-"""Packed records that carry table entries between Python and the C engine, many per call.
+"""Packed records that carry operations, and table entries, between Python and the C engine.
 
-A record is a 56-byte header and then, each padded with zeros to a multiple of 8 bytes: the key,
-the mask (ternary and range tables only: mask, or range high bound), the action data, the note
-(opaque bytes of the caller's), 16 bytes of counter if F_COUNTER, 40 of meter if F_METER, 48 of what
-the meter marked if F_MARKS. Key, mask and data layouts: p4native/codegen/layout.py.
+A record is a 56-byte header and a body, padded with zeros to a multiple of 8 bytes. The body of a
+table's, each part padded: the key, the mask (ternary and range tables only: mask, or range high
+bound), the action data, the note (opaque bytes of the caller's), 16 bytes of counter if F_COUNTER,
+40 of meter if F_METER, 48 of what the meter marked if F_MARKS. Key, mask and data layouts:
+p4native/codegen/layout.py. Bodies of other objects: see `pack`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,27 @@ class Op(IntEnum):
     DELETE = 3
     SET_DEFAULT = 4
     RESET_DEFAULT = 5
+    KEEP_ACTION = 6
+    """as MODIFY, and the action stays; of a const entry, the direct resources alone"""
+    DIRECT = 7
+    """sets an entry's direct resources where they are"""
+    DEFAULT_DIRECT = 8
+    MEMBER_INSERT = 9
+    MEMBER_MODIFY = 10
+    MEMBER_DELETE = 11
+    GROUP_INSERT = 12
+    GROUP_MODIFY = 13
+    GROUP_DELETE = 14
+    COUNTER = 15
+    METER = 16
+    REGISTER = 17
+    VALUE_SET = 18
+    MULTICAST = 19
+    MULTICAST_DELETE = 20
+    CLONE = 21
+    CLONE_DELETE = 22
+    DIGEST = 23
+    DIGEST_OFF = 24
 
 
 class Flag(IntFlag):
@@ -46,6 +68,8 @@ class Flag(IntFlag):
     COUNTER = 8
     METER = 16
     MARKS = 32
+    NO_METER = 64
+    """the meter goes back to always green"""
 
 
 class Status(IntEnum):
@@ -132,6 +156,35 @@ def pack_op(
         HEADER.pack(
             HEADER.size + len(body), op, table, action, flags, priority, prefix_len,
             idle_ns, len(data), len(note), 0, 0, 0,
+        )
+        + body
+    )  # fmt: skip
+
+
+def pack(
+    op: Op,
+    index: int,
+    body: bytes = b"",
+    *,
+    number: int = 0,
+    count: int = 0,
+    flags: int = 0,
+    priority: int = 0,
+    length: int = 0,
+    idle_ns: int = 0,
+    ack_ns: int = 0,
+    data_bytes: int = 0,
+) -> bytes:
+    """Return the record of an operation on anything but a table.
+
+    `number` is the id of a member, group or session, or the first of `count` cells; of lists in the
+    body, `count` is the number of items; of a member it is the action.
+    """
+    body = body.ljust(pad8(len(body)), b"\0")
+    return (
+        HEADER.pack(
+            HEADER.size + len(body), op, index, count, flags, priority, length, idle_ns,
+            data_bytes, 0, 0, number, ack_ns,
         )
         + body
     )  # fmt: skip

@@ -45,8 +45,10 @@ class Switch(Protocol):
 class NativeSwitch:
     """The native switch with memory ports."""
 
-    def __init__(self, tls: object = None, ports: range = PORTS) -> None:
-        self.device = switch_device.Device(1, cpu_port=CPU_PORT, name=f"t{next(_serial)}")
+    def __init__(self, tls: object = None, ports: range = PORTS, threads: int = 1) -> None:
+        self.device = switch_device.Device(
+            1, cpu_port=CPU_PORT, name=f"t{next(_serial)}", threads=threads
+        )
         for port in ports:
             self.device.add_port(port)
         self.device.start()
@@ -108,9 +110,9 @@ class VethPorts:
 class NativePorts:
     """The native switch on veth pairs, for clients that bring their own data plane."""
 
-    def __init__(self, ports: Iterable[int]) -> None:
+    def __init__(self, ports: Iterable[int], threads: int = 1) -> None:
         self._links = VethPorts(ports)
-        self._switch = NativeSwitch(ports=range(0))
+        self._switch = NativeSwitch(ports=range(0), threads=threads)
         for port in self._links.ports:
             self._switch.device.add_port(port, self._links.near_end(port))
         self.address = self._switch.address

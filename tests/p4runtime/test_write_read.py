@@ -113,51 +113,6 @@ def test_all_or_none_of_table_entries(lab: Lab, atomicity: str) -> None:
     assert len(lab.client.read(lab.build.entry("small_table"))) == 3
 
 
-@pytest.mark.bmv2_gap("ROLLBACK is UNIMPLEMENTED")
-def test_rollback_takes_back_every_kind_of_entity(lab: Lab) -> None:
-    build, forward = lab.build, lab.build.action("forward", port=1)
-    lab.client.insert(
-        build.member("spread", 1, forward), build.member("spread", 2, forward), multicast(1, (1, 1))
-    )
-    lab.client.insert(build.group("spread", 1, 1, 2), small(lab, 1))
-    before = dump(lab)
-    member = build.entry("selector_table", {"key": 1})
-    member.table_entry.action.action_profile_member_id = 3
-    codes = refused(
-        lab,
-        [
-            update(INSERT, small(lab, 2)),
-            update(DELETE, small(lab, 1)),
-            update(MODIFY, build.counter("port_counter", None, 3)),
-            update(MODIFY, build.meter("port_meter", 1, (1, 1, 2, 2))),
-            update(MODIFY, build.register("values", 2, 8)),
-            update(MODIFY, build.value_set("special_types", (5,))),
-            update(INSERT, build.digest("learn_t", 1, 0, 0)),
-            update(INSERT, multicast(2, (3, 3))),
-            update(MODIFY, multicast(1, (4, 4))),
-            update(MODIFY, build.group("spread", 1, 1)),
-            update(DELETE, build.member("spread", 2)),
-            update(INSERT, build.member("spread", 3, forward)),
-            update(INSERT, member),
-            update(DELETE, multicast(9)),
-        ],
-        "ROLLBACK_ON_ERROR",
-    )
-    assert codes[-1] == "NOT_FOUND"
-    assert set(codes[:-1]) == {"ABORTED"}
-    assert dump(lab) == before
-
-
-@pytest.mark.native_only
-def test_atomic_batches_of_other_entities_are_unimplemented(lab: Lab) -> None:
-    updates = [update(INSERT, small(lab, 1)), update(INSERT, multicast(1, (1, 1)))]
-    with pytest.raises(grpc.RpcError) as caught:
-        lab.client.write(updates, "DATAPLANE_ATOMIC")
-    assert code_of(caught.value) == "UNIMPLEMENTED"
-    assert lab.client.read(lab.build.entry("small_table")) == []
-    lab.client.write(updates[1:], "DATAPLANE_ATOMIC")
-
-
 @pytest.mark.bmv2_gap("a read is answered in one message")
 @pytest.mark.slow
 def test_batch_of_thousands(lab: Lab) -> None:

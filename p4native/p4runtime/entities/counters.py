@@ -7,30 +7,22 @@ from collections.abc import Iterator
 from finsy.proto import p4r
 
 from p4native.p4runtime.entities.cells import cell_range, find_array
-from p4native.p4runtime.entities.undo import Undo, only_modify
+from p4native.p4runtime.entities.updates import only_modify
 from p4native.p4runtime.errors import invalid_argument
 from p4native.p4runtime.pipeline import LoadedPipeline
+from p4native.switch.draft import Draft
 
 
-def write(loaded: LoadedPipeline, kind: int, message: p4r.CounterEntry) -> Undo:
+def write(draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.CounterEntry) -> None:
     """Set one cell, or all of them; without data nothing changes."""
     only_modify("counter", kind)
     counter = find_array("counter", loaded.binding.counters, message.counter_id)
     cells = cell_range(f"counter {counter.info.name}", message, counter.info.size)
-    if not message.HasField("data"):
-        return lambda: None
     packets, octets = message.data.packet_count, message.data.byte_count
     if packets < 0 or octets < 0:
         raise invalid_argument(f"counter {counter.info.name}: values may not be negative")
-    before = loaded.state.counter_cells(counter.index, cells.start, len(cells))
-    for index in cells:
-        loaded.state.set_counter(counter.index, index, packets, octets)
-
-    def undo() -> None:
-        for index, (old_packets, old_octets) in zip(cells, before, strict=True):
-            loaded.state.set_counter(counter.index, index, old_packets, old_octets)
-
-    return undo
+    if message.HasField("data"):
+        loaded.state.set_counter(counter.index, cells, packets, octets, draft)
 
 
 def read(loaded: LoadedPipeline, message: p4r.CounterEntry) -> Iterator[p4r.Entity]:

@@ -9,13 +9,14 @@ from finsy.proto import p4r
 
 from p4native.p4runtime.bind import BoundDigest
 from p4native.p4runtime.entities.cells import find_array
-from p4native.p4runtime.entities.undo import Undo, known_type
+from p4native.p4runtime.entities.updates import known_type
 from p4native.p4runtime.errors import already_exists, invalid_argument, not_found
 from p4native.p4runtime.pipeline import LoadedPipeline
 from p4native.switch.device import Digest
+from p4native.switch.draft import Draft
 
 
-def write(loaded: LoadedPipeline, kind: int, message: p4r.DigestEntry) -> Undo:
+def write(draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.DigestEntry) -> None:
     """Enable (INSERT), reconfigure (MODIFY) or disable (DELETE) a digest."""
     digest = find_array("digest", loaded.binding.digests, message.digest_id)
     name = digest.info.name
@@ -26,11 +27,10 @@ def write(loaded: LoadedPipeline, kind: int, message: p4r.DigestEntry) -> Undo:
     if kind != p4r.Update.INSERT and before is None:
         raise not_found(f"digest {name} is not enabled; INSERT it first")
     if kind == p4r.Update.DELETE:
-        configure(loaded, digest, None)
+        configure(draft, loaded, digest, None)
     else:
         _check(name, message.config)
-        configure(loaded, digest, message)
-    return lambda: configure(loaded, digest, before)
+        configure(draft, loaded, digest, message)
 
 
 def read(loaded: LoadedPipeline, message: p4r.DigestEntry) -> Iterator[p4r.Entity]:
@@ -61,21 +61,24 @@ def notification(loaded: LoadedPipeline, digest: Digest) -> p4r.DigestList | Non
     )
 
 
-def configure(loaded: LoadedPipeline, digest: BoundDigest, message: p4r.DigestEntry | None) -> None:
+def configure(
+    draft: Draft, loaded: LoadedPipeline, digest: BoundDigest, message: p4r.DigestEntry | None
+) -> None:
     """Apply a configuration, or disable the digest for None."""
     if message is None:
-        loaded.state.disable_digest(digest.index)
-        loaded.digest_configs.pop(digest.info.id, None)
+        loaded.state.disable_digest(digest.index, draft)
+        draft.drop(loaded.digest_configs, digest.info.id)
         return
     loaded.state.configure_digest(
         digest.index,
         max_records=message.config.max_list_size,
         max_timeout_ns=message.config.max_timeout_ns,
         ack_timeout_ns=message.config.ack_timeout_ns,
+        draft=draft,
     )
     stored = p4r.DigestEntry()
     stored.CopyFrom(message)
-    loaded.digest_configs[digest.info.id] = stored
+    draft.put(loaded.digest_configs, digest.info.id, stored)
 
 
 def _check(name: str, config: p4r.DigestEntry.Config) -> None:

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from finsy.proto import p4r
 
 from p4native.p4runtime.bind import BoundTable
+from p4native.p4runtime.entities.match import Match
 from p4native.p4runtime.entities.meters import NO_MARKS, check_marks, fill_marks, fill_meter_config
+from p4native.p4runtime.entities.oneshot import (
+    find_one_shot,
+    plan_one_shot,
+    uses_one_shots,
+)
 from p4native.p4runtime.entities.table_read import TableQuery
 from p4native.p4runtime.entities.tables import (
     MODIFY,
@@ -16,64 +22,70 @@ from p4native.p4runtime.entities.tables import (
     counter_value,
     encode_match,
     encode_note,
-    entry_record,
     find_entry,
     find_table,
     marks_value,
     meter_value,
     status_error,
 )
-from p4native.p4runtime.entities.undo import Undo, only_modify
-from p4native.p4runtime.errors import invalid_argument, not_found, permission_denied
+from p4native.p4runtime.entities.updates import only_modify
+from p4native.p4runtime.errors import invalid_argument
 from p4native.p4runtime.pipeline import LoadedPipeline
 from p4native.p4runtime.roles import RoleScope
 from p4native.switch.device import MeterConfig
-from p4native.switch.records import Entry, Flag, Op, Status
+from p4native.switch.draft import Draft
+from p4native.switch.records import Entry, Flag, Op, Status, pack_op
 
 
-def modify_without_action(loaded: LoadedPipeline, message: p4r.TableEntry) -> Undo:
+def modify_without_action(draft: Draft, loaded: LoadedPipeline, message: p4r.TableEntry) -> None:
     """MODIFY an entry whose `action` is unset: all but the action takes its new state."""
     table = find_table(loaded, message.table_id)
+    if message.is_const:
+        raise invalid_argument(f"table {table.info.name}: is_const may not be written")
     match = encode_match(loaded, table, message)
     check_direct(table, message)
     check_idle(table, message)
-    old = find_entry(loaded, table, match, message.priority)
-    counter, meter = counter_value(message), meter_value(loaded, table, message)
-    if old.flags & Flag.CONST:
-        if message.idle_timeout_ns or encode_note(message):
-            raise permission_denied(f"table {table.info.name}: the entry is const")
-        marks = marks_value(message)
-        return _set_direct(loaded, table, old, counter=counter, meter=meter, marks=marks, both=True)
-    kept = p4r.TableEntry.FromString(old.note)  # a one-shot stays in its note
-    changed = old._replace(
-        note=encode_note(message, kept.action if kept.HasField("action") else None),
-        idle_ns=message.idle_timeout_ns, meter=meter,
-        marks=marks_value(message),
+    note = encode_note(message)
+    if uses_one_shots(loaded, table):
+        old = find_one_shot(draft, loaded, table, match, message.priority)
+        if old is None:
+            raise status_error(table, MODIFY, Status.MISSING)
+        note = encode_note(message, p4r.TableEntry.FromString(old.note).action)
+        plan_one_shot(draft, table, match, message.priority, old._replace(note=note))
+    draft.add(
+        _direct_record(
+            Op.KEEP_ACTION, table, match, message.priority,
+            note=note,
+            idle_ns=message.idle_timeout_ns,
+            counter=counter_value(message),
+            meter=meter_value(loaded, table, message),
+            marks=marks_value(message),
+        )
     )  # fmt: skip
-    if counter is not None:
-        changed = changed._replace(packets=counter[0], bytes=counter[1])
-    _write(loaded, entry_record(table, Op.MODIFY, changed), table)
-    return lambda: _write(loaded, entry_record(table, Op.MODIFY, old), table)
 
 
-def write_counter(loaded: LoadedPipeline, kind: int, message: p4r.DirectCounterEntry) -> Undo:
+def write_counter(
+    draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.DirectCounterEntry
+) -> None:
     """Set an entry's direct counter; without data nothing changes."""
     only_modify("direct counter", kind)
-    table, entry = _find(loaded, message.table_entry)
+    table, op, match = _find(loaded, message.table_entry)
     if table.info.counter is None:
         raise invalid_argument(f"table {table.info.name} has no direct counter")
-    data = message.data
-    if data.packet_count < 0 or data.byte_count < 0:
-        raise invalid_argument(f"table {table.info.name}: counter values may not be negative")
-    if not message.HasField("data"):
-        return lambda: None
-    return _set_direct(loaded, table, entry, counter=(data.packet_count, data.byte_count))
+    wanted = p4r.TableEntry()
+    if message.HasField("data"):
+        wanted.counter_data.CopyFrom(message.data)
+    counter = counter_value(wanted)
+    priority = message.table_entry.priority
+    draft.add(_direct_record(op, table, match, priority, counter=counter, both=False))
 
 
-def write_meter(loaded: LoadedPipeline, kind: int, message: p4r.DirectMeterEntry) -> Undo:
+def write_meter(
+    draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.DirectMeterEntry
+) -> None:
     """Configure an entry's direct meter; without a config it goes back to always green."""
     only_modify("direct meter", kind)
-    table, entry = _find(loaded, message.table_entry)
+    table, op, match = _find(loaded, message.table_entry)
     if table.info.meter is None:
         raise invalid_argument(f"table {table.info.name} has no direct meter")
     wanted = p4r.TableEntry()
@@ -82,7 +94,8 @@ def write_meter(loaded: LoadedPipeline, kind: int, message: p4r.DirectMeterEntry
     check_marks(f"table {table.info.name}", message.counter_data)
     marks = NO_MARKS if message.HasField("counter_data") else None
     meter = meter_value(loaded, table, wanted)
-    return _set_direct(loaded, table, entry, meter=meter, marks=marks, both=True)
+    priority = message.table_entry.priority
+    draft.add(_direct_record(op, table, match, priority, meter=meter, marks=marks))
 
 
 class DirectQuery:
@@ -103,7 +116,7 @@ class DirectQuery:
         if asked.table_id:
             self._check(find_table(loaded, asked.table_id))
             if asked.match:
-                _find(loaded, asked)
+                _must_exist(loaded, asked)
         self._query = TableQuery(loaded, request, scope)
 
     def snapshot(self) -> list[tuple[BoundTable, memoryview | Entry]]:
@@ -136,45 +149,36 @@ class DirectQuery:
             raise invalid_argument(f"table {table.info.name} has no direct {kind}")
 
 
-def _find(loaded: LoadedPipeline, message: p4r.TableEntry) -> tuple[BoundTable, Entry]:
+def _must_exist(loaded: LoadedPipeline, message: p4r.TableEntry) -> None:
+    table = find_table(loaded, message.table_id)
+    find_entry(loaded, table, encode_match(loaded, table, message), message.priority)
+
+
+def _find(loaded: LoadedPipeline, message: p4r.TableEntry) -> tuple[BoundTable, Op, Match]:
+    """Return the table, and how the engine finds the entry."""
     table = find_table(loaded, message.table_id)
     if message.is_default_action:
-        entry = loaded.state.default(table.index)
-        if entry is None:
-            raise not_found(f"table {table.info.name} has no default entry")
-        return table, entry
-    match = encode_match(loaded, table, message)
-    return table, find_entry(loaded, table, match, message.priority)
+        return table, Op.DEFAULT_DIRECT, Match(b"", b"", 0)
+    return table, Op.DIRECT, encode_match(loaded, table, message)
 
 
-def _set_direct(
-    loaded: LoadedPipeline, table: BoundTable, entry: Entry, *,
+def _direct_record(
+    op: Op, table: BoundTable, match: Match, priority: int, *, note: bytes = b"", idle_ns: int = 0,
     counter: tuple[int, int] | None = None, meter: MeterConfig | None = None,
-    marks: tuple[int, ...] | None = None, both: bool = False,
-) -> Undo:  # fmt: skip
-    """Set the counter and the marks if given; set the meter if given, or reset it if `both`."""
-    state, index, handle = loaded.state, table.index, entry.handle
-    metered = table.info.meter is not None and (both or meter is not None)
-    if counter is not None:
-        state.set_entry_counter(index, handle, *counter)
-    if metered:
-        state.set_entry_meter(index, handle, meter)
-    if marks is not None:
-        state.set_entry_marks(index, handle, marks)
-
-    def undo() -> None:
-        if counter is not None:
-            state.set_entry_counter(index, handle, entry.packets, entry.bytes)
-        if metered:
-            old = None if entry.meter is None else MeterConfig(*entry.meter)
-            state.set_entry_meter(index, handle, old)
-        if marks is not None and entry.marks is not None:
-            state.set_entry_marks(index, handle, entry.marks)
-
-    return undo
-
-
-def _write(loaded: LoadedPipeline, record: bytes, table: BoundTable) -> None:
-    statuses, _handles = loaded.state.write(record, 1)
-    if statuses[0] != Status.OK:
-        raise status_error(table, MODIFY, statuses[0])
+    marks: tuple[int, ...] | None = None, both: bool = True,
+) -> bytes:  # fmt: skip
+    """Set what is given; without a meter, `both` makes it always green."""
+    return pack_op(
+        op,
+        table.index,
+        key=match.key,
+        mask=match.mask,
+        prefix_len=match.prefix_len,
+        priority=priority,
+        flags=Flag.NO_METER if both and meter is None else Flag(0),
+        note=note,
+        idle_ns=idle_ns,
+        counter=counter,
+        meter=meter,
+        marks=marks,
+    )

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from finsy.proto import p4i, p4r
 
 from p4native.p4runtime.entities.cells import cell_range, find_array
-from p4native.p4runtime.entities.undo import Undo, only_modify
+from p4native.p4runtime.entities.updates import only_modify
 from p4native.p4runtime.errors import invalid_argument
 from p4native.p4runtime.pipeline import LoadedPipeline
 from p4native.switch.device import MeterConfig
+from p4native.switch.draft import Draft
 
 NO_MARKS = (0,) * 6
 _TWO_RATE = p4i.MeterSpec.TWO_RATE_THREE_COLOR
@@ -50,7 +51,7 @@ def check_marks(what: str, message: p4r.MeterCounterData) -> None:
             raise invalid_argument(f"{what}: counters per colour can only be cleared, leave them 0")
 
 
-def write(loaded: LoadedPipeline, kind: int, message: p4r.MeterEntry) -> Undo:
+def write(draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.MeterEntry) -> None:
     """Configure one cell, or all of them; without a config they go back to always green."""
     only_modify("meter", kind)
     meter = find_array("meter", loaded.binding.meters, message.meter_id)
@@ -60,23 +61,8 @@ def write(loaded: LoadedPipeline, kind: int, message: p4r.MeterEntry) -> Undo:
     config = None
     if message.HasField("config"):
         config = parse_meter_config(what, meter.info.spec_type, message.config)
-    clear = message.HasField("counter_data")
-    state = loaded.state
-    before = [
-        (state.meter_config(meter.index, i), state.meter_marks(meter.index, i)) for i in cells
-    ]
-    for index in cells:
-        state.set_meter(meter.index, index, config)
-        if clear:
-            state.set_meter_marks(meter.index, index, NO_MARKS)
-
-    def undo() -> None:
-        for index, (old, marks) in zip(cells, before, strict=True):
-            state.set_meter(meter.index, index, old)
-            if clear:
-                state.set_meter_marks(meter.index, index, marks)
-
-    return undo
+    marks = NO_MARKS if message.HasField("counter_data") else None
+    loaded.state.set_meter(meter.index, cells, config, marks, draft)
 
 
 def read(loaded: LoadedPipeline, message: p4r.MeterEntry) -> Iterator[p4r.Entity]:

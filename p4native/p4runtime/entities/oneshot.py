@@ -6,23 +6,24 @@ with the entry, so that a read returns it as written.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from finsy.proto import p4r
 
 from p4native.p4runtime.bind import BoundProfile, BoundTable
 from p4native.p4runtime.codec import canonical
 from p4native.p4runtime.entities.action import canonical_action, encode_action
 from p4native.p4runtime.entities.match import Match
-from p4native.p4runtime.entities.meters import fill_meter_config
 from p4native.p4runtime.entities.profiles import (
-    check_room,
     check_weight,
     group_size,
-    switch_failure,
+    take_room,
     watch_port,
 )
 from p4native.p4runtime.entities.tables import (
     DELETE,
     INSERT,
+    MODIFY,
     check_direct,
     check_idle,
     counter_value,
@@ -33,11 +34,12 @@ from p4native.p4runtime.entities.tables import (
     meter_value,
     status_error,
 )
-from p4native.p4runtime.entities.undo import Undo, known_type
-from p4native.p4runtime.errors import P4RuntimeError, invalid_argument, permission_denied
+from p4native.p4runtime.entities.updates import known_type
+from p4native.p4runtime.errors import invalid_argument, permission_denied
 from p4native.p4runtime.pipeline import LoadedPipeline, OneShots
-from p4native.switch.device import Device, GroupMember, SwitchError
-from p4native.switch.records import Entry, Flag, Op, Status, pack_op
+from p4native.switch.device import Device, GroupMember
+from p4native.switch.draft import Draft
+from p4native.switch.records import Flag, Op, Status, pack_op
 
 _Set = p4r.ActionProfileActionSet
 
@@ -50,20 +52,53 @@ def is_one_shot(loaded: LoadedPipeline, kind: int, message: p4r.TableEntry) -> b
     if kind != DELETE and message.action.WhichOneof("type") == "action_profile_action_set":
         return True
     table = loaded.binding.tables.get(message.table_id)
-    if table is None or table.info.profile is None:
+    return table is not None and uses_one_shots(loaded, table)
+
+
+def uses_one_shots(loaded: LoadedPipeline, table: BoundTable) -> bool:
+    """Whether the table's profile is programmed by one-shots now."""
+    if table.info.profile is None:
         return False
     one_shots = loaded.one_shots.get(table.info.profile)
     return one_shots is not None and one_shots.entries > 0
+
+
+class OneShot(NamedTuple):
+    """What a one-shot entry has: its group, and its note with the action as written."""
+
+    group: int
+    note: bytes
+
+
+def find_one_shot(
+    draft: Draft, loaded: LoadedPipeline, table: BoundTable, match: Match, priority: int
+) -> OneShot | None:
+    """Return what an entry has, as the draft leaves it."""
+    place = (table.index, match, priority)
+    if place in draft.planned:
+        planned: OneShot | None = draft.planned[place]
+        return planned
+    entry = loaded.state.find(table.index, *match, priority)
+    return None if entry is None else OneShot(entry.action, entry.note)
+
+
+def plan_one_shot(
+    draft: Draft, table: BoundTable, match: Match, priority: int, now: OneShot | None
+) -> None:
+    """Have the rest of the draft find what an entry has now."""
+    draft.planned[table.index, match, priority] = now
 
 
 class OneShotWriter:
     """Writes the entries of one table whose profile is programmed by one-shots."""
 
     def __init__(
-        self, loaded: LoadedPipeline, device: Device, cpu_port: int | None, table_id: int
-    ) -> None:
+        self, draft: Draft, loaded: LoadedPipeline, device: Device, cpu_port: int | None,
+        table_id: int,
+    ) -> None:  # fmt: skip
         """Prepare for a table; INVALID_ARGUMENT if it has no action selector."""
-        self._loaded, self._device, self._cpu_port = loaded, device, cpu_port
+        self._draft, self._loaded = draft, loaded
+        self._device, self._cpu_port = device, cpu_port
         self._table: BoundTable = find_table(loaded, table_id)
         name = self._table.info.name
         profile_id = self._table.info.profile
@@ -71,12 +106,12 @@ class OneShotWriter:
             raise invalid_argument(f"table {name}: one-shots need an action selector")
         self._profile: BoundProfile = loaded.binding.profiles[profile_id]
         self._ids = loaded.one_shots.setdefault(profile_id, OneShots())
-        if not self._ids.entries and loaded.state.members(self._profile.index):
+        if not self._ids.entries and any(owner == profile_id for owner, _ in loaded.members):
             raise invalid_argument(
                 f"table {name}: its action selector is programmed by members; do not mix"
             )
 
-    def write(self, kind: int, message: p4r.TableEntry) -> Undo:
+    def write(self, kind: int, message: p4r.TableEntry) -> None:
         """Insert, modify or delete an entry together with its group and members."""
         name = self._table.info.name
         known_type(f"table {name}", kind)
@@ -85,124 +120,67 @@ class OneShotWriter:
         if message.is_const:
             raise invalid_argument(f"table {name}: is_const may not be written")
         match = encode_match(self._loaded, self._table, message)
-        old = self._loaded.state.find(self._table.index, *match, message.priority)
-        if kind == DELETE:
-            self._apply(Op.DELETE, kind, match, message)
-            return self._finish(old, match, message)
-        if message.action.WhichOneof("type") != "action_profile_action_set":
-            raise invalid_argument(
-                f"table {name}: its action selector is programmed by one-shots; do not mix"
-            )
-        check_direct(self._table, message)
-        check_idle(self._table, message)
+        if kind != DELETE:
+            self._check_content(message)
+        old = find_one_shot(self._draft, self._loaded, self._table, match, message.priority)
         if (kind == INSERT) != (old is None):
             status = Status.EXISTS if kind == INSERT else Status.MISSING
             raise status_error(self._table, kind, status)
-        taken = 0 if old is None else self._ids.sizes[old.action]
-        group = self._make_group(message.action.action_profile_action_set, taken)
-        try:
-            op = Op.INSERT if kind == INSERT else Op.MODIFY
-            self._apply(op, kind, match, message, group)
-        except BaseException:
-            self._drop_group(group)
-            raise
-        return self._finish(old, match, message)
-
-    def _finish(self, old: Entry | None, match: Match, message: p4r.TableEntry) -> Undo:
-        """Free the group that the entry had before; return how to bring everything back."""
+        group = 0 if kind == DELETE else self._make_group(message, old)
+        self._add(kind, match, message, group)
         if old is not None:
-            self._drop_group(old.action)
-        self._ids.entries += (self._now(match, message) is not None) - (old is not None)
+            self._drop_group(old.group, keep_room=kind == MODIFY)
+        new = OneShot(group, encode_note(message, message.action)) if group else None
+        plan_one_shot(self._draft, self._table, match, message.priority, new)
+        self._ids.count(self._draft, (kind == INSERT) - (kind == DELETE))
 
-        def undo() -> None:
-            now = self._now(match, message)
-            if now is not None:
-                self._apply(Op.DELETE, DELETE, match, message)
-                self._drop_group(now.action)
-                self._ids.entries -= 1
-            if old is not None:
-                before = self._as_it_was(old, message.priority)
-                group = self._make_group(before.action.action_profile_action_set)
-                self._apply(Op.INSERT, INSERT, match, before, group)
-                self._ids.entries += 1
-
-        return undo
-
-    def _as_it_was(self, old: Entry, priority: int) -> p4r.TableEntry:
-        before: p4r.TableEntry = p4r.TableEntry.FromString(old.note)
-        before.idle_timeout_ns, before.priority = old.idle_ns, priority
-        if self._table.info.counter is not None:
-            before.counter_data.packet_count, before.counter_data.byte_count = (
-                old.packets,
-                old.bytes,
+    def _check_content(self, message: p4r.TableEntry) -> None:
+        if message.action.WhichOneof("type") != "action_profile_action_set":
+            raise invalid_argument(
+                f"table {self._table.info.name}: its action selector is programmed by one-shots; "
+                "do not mix"
             )
-        if old.meter is not None:
-            fill_meter_config(old.meter, before.meter_config)
-        return before
+        check_direct(self._table, message)
+        check_idle(self._table, message)
 
-    def _now(self, match: Match, message: p4r.TableEntry) -> Entry | None:
-        return self._loaded.state.find(self._table.index, *match, message.priority)
+    def _add(self, kind: int, match: Match, message: p4r.TableEntry, group: int) -> None:
+        if kind == DELETE:
+            record = pack_op(Op.DELETE, self._table.index, key=match.key, mask=match.mask,
+                             prefix_len=match.prefix_len, priority=message.priority)  # fmt: skip
+        else:
+            record = pack_op(
+                Op.INSERT if kind == INSERT else Op.MODIFY,
+                self._table.index,
+                key=match.key,
+                mask=match.mask,
+                prefix_len=match.prefix_len,
+                priority=message.priority,
+                action=group,
+                flags=Flag.GROUP,
+                note=encode_note(message, message.action),
+                idle_ns=message.idle_timeout_ns,
+                counter=counter_value(message),
+                meter=meter_value(self._loaded, self._table, message),
+                marks=marks_value(message),
+            )
+        self._draft.add(record)
 
-    def _apply(
-        self, op: Op, kind: int, match: Match, message: p4r.TableEntry, group: int = 0,
-    ) -> None:  # fmt: skip
-        note = encode_note(message, message.action)
-        record = pack_op(
-            op,
-            self._table.index,
-            key=match.key,
-            mask=match.mask,
-            prefix_len=match.prefix_len,
-            priority=message.priority,
-            action=group,
-            flags=Flag.GROUP if group else 0,
-            note=b"" if op == Op.DELETE else note,
-            idle_ns=message.idle_timeout_ns,
-            counter=None if op == Op.DELETE else counter_value(message),
-            meter=None if op == Op.DELETE else meter_value(self._loaded, self._table, message),
-            marks=None if op == Op.DELETE else marks_value(message),
-        )
-        statuses, _handles = self._loaded.state.write(record, 1)
-        if statuses[0] != Status.OK:
-            raise status_error(self._table, kind, statuses[0])
-
-    def _make_group(self, actions: _Set, taken: int = 0) -> int:
-        """Create members and group for an action set; return the group's id.
-
-        `taken` is the size of the group that it is to replace.
-        """
-        members = self._plan(actions)
-        size = group_size(self._profile, (member for member, _, _ in members))
-        self._check_room(members, size - taken)
-        state, index = self._loaded.state, self._profile.index
-        made: list[GroupMember] = []
-        group = self._ids.take()
-        try:
-            for member, json_id, data in members:
-                state.insert_member(index, member.member, json_id, data)
-                made.append(member)
-            state.insert_group(index, group, made)
-        except SwitchError as error:
-            for member in made:
-                state.delete_member(index, member.member)
-            self._give_back(members)
-            self._ids.give(group)
-            raise switch_failure(f"table {self._table.info.name}: one-shot", error) from None
-        self._ids.members_of[group] = [member.member for member in made]
-        self._ids.sizes[group] = size
-        self._loaded.selector_sizes[self._profile.info.id] += size
+    def _make_group(self, message: p4r.TableEntry, old: OneShot | None) -> int:
+        """Make members and group for an action set, in place of an old one; return its id."""
+        parsed = self._plan(message.action.action_profile_action_set)
+        size = group_size(self._profile, [member for member, _, _ in parsed])
+        growth = size - (0 if old is None else self._ids.sizes[old.group])
+        what = f"table {self._table.info.name}"
+        take_room(self._draft, self._loaded, self._profile, what, growth)
+        state, index, draft = self._loaded.state, self._profile.index, self._draft
+        for member, json_id, data in parsed:
+            state.insert_member(index, member.member, json_id, data, draft)
+        members = [member for member, _, _ in parsed]
+        group = self._ids.take(draft)
+        state.insert_group(index, group, members, draft=draft)
+        draft.put(self._ids.members_of, group, [member.member for member in members])
+        draft.put(self._ids.sizes, group, size)
         return group
-
-    def _check_room(self, members: list[tuple[GroupMember, int, bytes]], growth: int) -> None:
-        try:
-            check_room(self._loaded, self._profile, f"table {self._table.info.name}", growth)
-        except P4RuntimeError:
-            self._give_back(members)
-            raise
-
-    def _give_back(self, members: list[tuple[GroupMember, int, bytes]]) -> None:
-        for member, _, _ in members:
-            self._ids.give(member.member)
 
     def _plan(self, actions: _Set) -> list[tuple[GroupMember, int, bytes]]:
         """Check an action set; return its members with JSON action ids and data."""
@@ -216,7 +194,7 @@ class OneShotWriter:
             parsed.append((weight, port, action.json_id, data))
         self._check_size(len(parsed) if members else sum(parts[0] for parts in parsed))
         return [
-            (GroupMember(self._ids.take(), weight, port), json_id, data)
+            (GroupMember(self._ids.take(self._draft), weight, port), json_id, data)
             for weight, port, json_id, data in parsed
         ]
 
@@ -240,14 +218,18 @@ class OneShotWriter:
                 f"table {self._table.info.name}: one-shot of size {size}, expected at most {limit}"
             )
 
-    def _drop_group(self, group: int) -> None:
-        state, index = self._loaded.state, self._profile.index
-        state.delete_group(index, group)
-        self._ids.give(group)
-        self._loaded.selector_sizes[self._profile.info.id] -= self._ids.sizes.pop(group)
-        for member in self._ids.members_of.pop(group):
-            state.delete_member(index, member)
-            self._ids.give(member)
+    def _drop_group(self, group: int, *, keep_room: bool) -> None:
+        state, index, draft = self._loaded.state, self._profile.index, self._draft
+        state.delete_group(index, group, draft)
+        for member in self._ids.members_of[group]:
+            state.delete_member(index, member, draft)
+            self._ids.give(draft, member)
+        self._ids.give(draft, group)
+        if not keep_room:
+            what = f"table {self._table.info.name}"
+            take_room(draft, self._loaded, self._profile, what, -self._ids.sizes[group])
+        draft.drop(self._ids.members_of, group)
+        draft.drop(self._ids.sizes, group)
 
 
 def decode_one_shot(table: BoundTable, action: p4r.TableAction) -> None:

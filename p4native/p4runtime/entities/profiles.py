@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
-from finsy.proto import p4r
+from finsy.proto import p4r, rpc_code
 
 from p4native.p4runtime.bind import BoundProfile
 from p4native.p4runtime.codec import canonical, decode_port
 from p4native.p4runtime.entities.action import decode_action, encode_action
 from p4native.p4runtime.entities.cells import find_array
-from p4native.p4runtime.entities.undo import Undo, known_type
+from p4native.p4runtime.entities.updates import known_type
 from p4native.p4runtime.errors import (
     P4RuntimeError,
     already_exists,
-    failed_precondition,
     invalid_argument,
     not_found,
     resource_exhausted,
 )
 from p4native.p4runtime.pipeline import LoadedPipeline
-from p4native.switch.device import Device, GroupMember, SwitchError
+from p4native.switch.device import Device, GroupMember
+from p4native.switch.draft import Draft
 from p4native.switch.records import Status
 
 INSERT, MODIFY, DELETE = p4r.Update.INSERT, p4r.Update.MODIFY, p4r.Update.DELETE
-_OPPOSITE: dict[int, int] = {INSERT: DELETE, MODIFY: MODIFY, DELETE: INSERT}
 
 
-def write_member(loaded: LoadedPipeline, kind: int, message: p4r.ActionProfileMember) -> Undo:
+class _Weighted(Protocol):
+    """A member of a group: a message, or the engine's."""
+
+    @property
+    def weight(self) -> int: ...
+
+
+def write_member(
+    draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.ActionProfileMember
+) -> None:
     """Insert, modify or delete a member."""
     profile, number = _find(loaded, message.action_profile_id), message.member_id
     what = f"action profile {profile.info.name}: member {number}"
-    _check(loaded, profile, kind, what, number)
-    old = loaded.members.get((profile.info.id, number))
-    new = None
-    if kind != DELETE:
-        if not message.HasField("action"):
-            raise invalid_argument(f"{what}: no action given")
-        action, data = encode_action(what, profile.actions, message.action)
-        new = (action.json_id, data)
-    try:
-        _set_member(loaded, profile, kind, number, new)
-    except SwitchError as error:
-        raise switch_failure(what, error) from None
-    back = _OPPOSITE[kind]
-    return lambda: _set_member(loaded, profile, back, number, old)
+    name = (profile.info.id, number)
+    _check(loaded, profile, kind, what, number, known=name in loaded.members)
+    if kind == DELETE:
+        loaded.state.delete_member(profile.index, number, draft)
+        draft.drop(loaded.members, name)
+        return
+    if not message.HasField("action"):
+        raise invalid_argument(f"{what}: no action given")
+    action, data = encode_action(what, profile.actions, message.action)
+    change = loaded.state.insert_member if kind == INSERT else loaded.state.modify_member
+    change(profile.index, number, action.json_id, data, draft)
+    draft.put(loaded.members, name, (action.json_id, data))
 
 
 def read_members(loaded: LoadedPipeline, message: p4r.ActionProfileMember) -> Iterator[p4r.Entity]:
@@ -63,35 +70,31 @@ def read_members(loaded: LoadedPipeline, message: p4r.ActionProfileMember) -> It
 
 
 def write_group(
-    loaded: LoadedPipeline, device: Device, cpu_port: int | None, kind: int,
-    message: p4r.ActionProfileGroup,
-) -> Undo:  # fmt: skip
+    draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.ActionProfileGroup, *,
+    device: Device, cpu_port: int | None,
+) -> None:  # fmt: skip
     """Insert, modify or delete a group."""
     profile, number = _find(loaded, message.action_profile_id), message.group_id
     what = f"action profile {profile.info.name}: group {number}"
     if not profile.info.selector:
         raise invalid_argument(f"{what}: the profile has no selector, so no groups")
-    _check(loaded, profile, kind, what, number)
-    old = loaded.groups.get((profile.info.id, number))
+    name = (profile.info.id, number)
+    old = loaded.groups.get(name)
+    _check(loaded, profile, kind, what, number, known=old is not None)
     members = [] if kind == DELETE else _members(device, cpu_port, profile, what, message)
-    before = [] if old is None else _members(device, cpu_port, profile, what, old)
     if kind == INSERT:
         _check_max_size(profile, what, message.max_size)
     if kind == MODIFY and old is not None and old.max_size != message.max_size:
         raise invalid_argument(f"{what}: max_size may not change from {old.max_size}")
-    growth = group_size(profile, members) - group_size(profile, before)
-    check_room(loaded, profile, what, growth)
-    try:
-        _set_group(loaded, profile, kind, message, members)
-    except SwitchError as error:
-        raise switch_failure(what, error) from None
-    loaded.selector_sizes[profile.info.id] += growth
-
-    def undo() -> None:
-        _set_group(loaded, profile, _OPPOSITE[kind], message if old is None else old, before)
-        loaded.selector_sizes[profile.info.id] -= growth
-
-    return undo
+    before = 0 if old is None else group_size(profile, old.members)
+    take_room(draft, loaded, profile, what, group_size(profile, members) - before)
+    if kind == DELETE:
+        loaded.state.delete_group(profile.index, number, draft)
+        draft.drop(loaded.groups, name)
+    else:
+        change = loaded.state.insert_group if kind == INSERT else loaded.state.modify_group
+        change(profile.index, number, members, draft=draft)
+        draft.put(loaded.groups, name, _stored(message))
 
 
 def read_groups(loaded: LoadedPipeline, message: p4r.ActionProfileGroup) -> Iterator[p4r.Entity]:
@@ -138,48 +141,45 @@ def check_weight(profile: BoundProfile, what: str, weight: int, *, members: bool
     return weight
 
 
-def group_size(profile: BoundProfile, members: Iterable[GroupMember]) -> int:
-    """Return how much of its selector's size a group takes (`selector_size_semantics`)."""
+def group_size(profile: BoundProfile, members: Sequence[_Weighted]) -> int:
+    """Return how much of its selector's size a group takes (`selector_size_semantics`).
+
+    Where weights are not allowed they are 0, and every member counts once.
+    """
     if profile.info.sum_of_members:
-        return sum(1 for _ in members)
-    return sum(member.weight for member in members)
+        return len(members)
+    return sum(member.weight or 1 for member in members)
 
 
-def check_room(loaded: LoadedPipeline, profile: BoundProfile, what: str, growth: int) -> None:
-    """RESOURCE_EXHAUSTED if all groups of the selector together would exceed its size."""
+def take_room(
+    draft: Draft, loaded: LoadedPipeline, profile: BoundProfile, what: str, growth: int
+) -> None:
+    """Take room for a group, or give it back; RESOURCE_EXHAUSTED beyond the selector's size."""
     size = loaded.selector_sizes[profile.info.id] + growth
     if growth > 0 and 0 < profile.info.size < size:
         raise resource_exhausted(
             f"{what}: all groups together would take {size}, the selector's size is "
             f"{profile.info.size}"
         )
+    draft.put(loaded.selector_sizes, profile.info.id, size)
 
 
-def switch_failure(what: str, error: SwitchError) -> P4RuntimeError:
-    """Return the error for a profile operation that the engine refused."""
-    if error.status == Status.EXISTS:
-        return already_exists(f"{what} exists already; MODIFY it")
-    if error.status == Status.MISSING:
-        return not_found(f"{what}: {error}")
-    if error.status in (Status.FULL, Status.NO_MEMORY):
-        return resource_exhausted(f"{what}: {error}")
-    if error.status == Status.IN_USE:
-        return failed_precondition(f"{what} is in use; remove what refers to it first")
-    return invalid_argument(f"{what}: {error}")
-
-
-def _set_member(
-    loaded: LoadedPipeline, profile: BoundProfile, kind: int, number: int,
-    new: tuple[int, bytes] | None,
-) -> None:  # fmt: skip
-    name = (profile.info.id, number)
-    if kind == DELETE or new is None:
-        loaded.state.delete_member(profile.index, number)
-        del loaded.members[name]
-        return
-    change = loaded.state.insert_member if kind == INSERT else loaded.state.modify_member
-    change(profile.index, number, *new)
-    loaded.members[name] = new
+def status_error(
+    loaded: LoadedPipeline, message: p4r.ActionProfileMember | p4r.ActionProfileGroup, status: int
+) -> P4RuntimeError:
+    """Return the error for a member or group that the engine refused."""
+    profile = _find(loaded, message.action_profile_id)
+    if isinstance(message, p4r.ActionProfileMember):
+        what, full = f"member {message.member_id}", "the profile is full"
+    else:
+        what, full = f"group {message.group_id}", "too many groups, or weights beyond 1,048,576"
+    code, text = {
+        Status.MISSING: (rpc_code.NOT_FOUND, "one of its members does not exist"),
+        Status.FULL: (rpc_code.RESOURCE_EXHAUSTED, full),
+        Status.NO_MEMORY: (rpc_code.RESOURCE_EXHAUSTED, "the switch is out of memory"),
+        Status.IN_USE: (rpc_code.FAILED_PRECONDITION, "in use; remove what refers to it first"),
+    }.get(Status(status), (rpc_code.INTERNAL, f"the engine's status is {status}"))
+    return P4RuntimeError(code, f"action profile {profile.info.name}: {what}: {text}")
 
 
 def _find(loaded: LoadedPipeline, profile_id: int) -> BoundProfile:
@@ -199,13 +199,18 @@ def _by_one_shots(loaded: LoadedPipeline, profile: BoundProfile) -> bool:
 
 
 def _check(
-    loaded: LoadedPipeline, profile: BoundProfile, kind: int, what: str, number: int
-) -> None:
+    loaded: LoadedPipeline, profile: BoundProfile, kind: int, what: str, number: int, *,
+    known: bool,
+) -> None:  # fmt: skip
     known_type(what, kind)
     if number == 0:
         raise invalid_argument(f"{what}: id 0 is reserved")
     if _by_one_shots(loaded, profile):
         raise invalid_argument(f"{what}: the profile is programmed by one-shots; do not mix")
+    if kind == INSERT and known:
+        raise already_exists(f"{what} exists already; MODIFY it")
+    if kind != INSERT and not known:
+        raise not_found(f"{what} does not exist; INSERT it")
 
 
 def _check_max_size(profile: BoundProfile, what: str, max_size: int) -> None:
@@ -228,31 +233,21 @@ def _members(
         weight = check_weight(profile, where, member.weight, members=profile.info.sum_of_members)
         port = watch_port(device, cpu_port, where, member)
         members[member.member_id] = GroupMember(member.member_id, weight, port)
-    size = group_size(profile, members.values())
+    size = group_size(profile, message.members)
     limit = message.max_size or profile.info.max_group_size
     if limit and size > limit:
         raise resource_exhausted(f"{what}: size {size} is above its max_size {limit}")
     return list(members.values())
 
 
-def _set_group(
-    loaded: LoadedPipeline, profile: BoundProfile, kind: int, message: p4r.ActionProfileGroup,
-    members: list[GroupMember],
-) -> None:  # fmt: skip
-    number = message.group_id
-    name = (profile.info.id, number)
-    if kind == DELETE:
-        loaded.state.delete_group(profile.index, number)
-        del loaded.groups[name]
-        return
-    change = loaded.state.insert_group if kind == INSERT else loaded.state.modify_group
-    change(profile.index, number, members)
+def _stored(message: p4r.ActionProfileGroup) -> p4r.ActionProfileGroup:
+    """Return a copy whose byte strings are canonical."""
     stored = p4r.ActionProfileGroup()
     stored.CopyFrom(message)
     for member in stored.members:
         if member.watch_port:
             member.watch_port = canonical(member.watch_port)
-    loaded.groups[name] = stored
+    return stored
 
 
 def _by_id(

@@ -8,12 +8,13 @@ from finsy.proto import p4r
 
 from p4native.p4runtime.bind import BoundRegister
 from p4native.p4runtime.entities.cells import cell_range, find_array
-from p4native.p4runtime.entities.undo import Undo, only_modify
+from p4native.p4runtime.entities.updates import only_modify
 from p4native.p4runtime.errors import invalid_argument
 from p4native.p4runtime.pipeline import LoadedPipeline
+from p4native.switch.draft import Draft
 
 
-def write(loaded: LoadedPipeline, kind: int, message: p4r.RegisterEntry) -> Undo:
+def write(draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.RegisterEntry) -> None:
     """Set one cell, or all of them without an index."""
     only_modify("register", kind)
     register = find_array("register", loaded.binding.registers, message.register_id)
@@ -22,15 +23,7 @@ def write(loaded: LoadedPipeline, kind: int, message: p4r.RegisterEntry) -> Undo
     if not message.HasField("data"):
         raise invalid_argument(f"{what}: no data given")
     value = _to_cell(register, register.codec.encode(message.data, what))
-    before = loaded.state.register_cells(register.index, cells.start, len(cells))
-    for index in cells:
-        loaded.state.set_register(register.index, index, value)
-
-    def undo() -> None:
-        for index, old in zip(cells, before, strict=True):
-            loaded.state.set_register(register.index, index, old)
-
-    return undo
+    loaded.state.set_register(register.index, cells, value, draft)
 
 
 def read(loaded: LoadedPipeline, message: p4r.RegisterEntry) -> Iterator[p4r.Entity]:

@@ -12,10 +12,11 @@ from typing import TypeVar
 from finsy.proto import p4r
 
 from p4native.p4runtime.codec import canonical, decode_port
-from p4native.p4runtime.entities.undo import Undo, known_type
+from p4native.p4runtime.entities.updates import known_type
 from p4native.p4runtime.errors import already_exists, invalid_argument, not_found
 from p4native.p4runtime.pipeline import LoadedPipeline
 from p4native.switch.device import CloneSession, Replica
+from p4native.switch.draft import Draft
 
 _MAX_GROUP = 0xFFFF
 _MAX_SESSION = 0x7FFF
@@ -26,16 +27,17 @@ _Message = TypeVar("_Message", p4r.MulticastGroupEntry, p4r.CloneSessionEntry)
 
 
 def write(
-    loaded: LoadedPipeline, cpu_port: int | None, kind: int,
-    message: p4r.PacketReplicationEngineEntry,
-) -> Undo:  # fmt: skip
+    draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.PacketReplicationEngineEntry,
+    *, cpu_port: int | None,
+) -> None:  # fmt: skip
     """Insert, modify or delete a multicast group or a clone session."""
     which = message.WhichOneof("type")
     if which == "multicast_group_entry":
-        return _write_group(loaded, cpu_port, kind, message.multicast_group_entry)
-    if which == "clone_session_entry":
-        return _write_session(loaded, cpu_port, kind, message.clone_session_entry)
-    raise invalid_argument("packet replication entry names neither a group nor a session")
+        _write_group(draft, loaded, cpu_port, kind, message.multicast_group_entry)
+    elif which == "clone_session_entry":
+        _write_session(draft, loaded, cpu_port, kind, message.clone_session_entry)
+    else:
+        raise invalid_argument("packet replication entry names neither a group nor a session")
 
 
 def read(loaded: LoadedPipeline, message: p4r.PacketReplicationEngineEntry) -> Iterator[p4r.Entity]:
@@ -65,51 +67,60 @@ def _by_id(known: MutableMapping[int, _Message], wanted: int) -> list[_Message]:
 
 
 def _write_group(
-    loaded: LoadedPipeline, cpu_port: int | None, kind: int, message: p4r.MulticastGroupEntry
-) -> Undo:
+    draft: Draft, loaded: LoadedPipeline, cpu_port: int | None, kind: int,
+    message: p4r.MulticastGroupEntry,
+) -> None:  # fmt: skip
     number = message.multicast_group_id
     what = f"multicast group {number}"
-    before = _check(what, kind, number, _MAX_GROUP, loaded.multicast_groups)
-    new = None if kind == p4r.Update.DELETE else message
-    if new is not None:
-        _replicas(what, cpu_port, new.replicas)
-    _set_group(loaded, cpu_port, number, new)
-    return lambda: _set_group(loaded, cpu_port, number, before)
+    _check(what, kind, number, _MAX_GROUP, loaded.multicast_groups)
+    if kind == p4r.Update.DELETE:
+        loaded.state.set_multicast_group(number, None, draft)
+        draft.drop(loaded.multicast_groups, number)
+        return
+    loaded.state.set_multicast_group(number, _replicas(what, cpu_port, message.replicas), draft)
+    stored: p4r.MulticastGroupEntry = _canonical(message)
+    draft.put(loaded.multicast_groups, number, stored)
 
 
 def _write_session(
-    loaded: LoadedPipeline, cpu_port: int | None, kind: int, message: p4r.CloneSessionEntry
-) -> Undo:
+    draft: Draft, loaded: LoadedPipeline, cpu_port: int | None, kind: int,
+    message: p4r.CloneSessionEntry,
+) -> None:  # fmt: skip
     number = message.session_id
     what = f"clone session {number}"
-    before = _check(what, kind, number, _MAX_SESSION, loaded.clone_sessions)
-    new = None if kind == p4r.Update.DELETE else message
-    if new is not None:
-        _replicas(what, cpu_port, new.replicas)
-        if new.class_of_service > _MAX_CLASS_OF_SERVICE:
-            raise invalid_argument(
-                f"{what}: class of service {new.class_of_service}, "
-                f"expected 0..{_MAX_CLASS_OF_SERVICE}"
-            )
-        if new.packet_length_bytes < 0:
-            raise invalid_argument(f"{what}: packet length {new.packet_length_bytes} is negative")
-    _set_session(loaded, cpu_port, number, new)
-    return lambda: _set_session(loaded, cpu_port, number, before)
+    _check(what, kind, number, _MAX_SESSION, loaded.clone_sessions)
+    if kind == p4r.Update.DELETE:
+        loaded.state.set_clone_session(number, None, draft)
+        draft.drop(loaded.clone_sessions, number)
+        return
+    loaded.state.set_clone_session(number, _session(what, cpu_port, message), draft)
+    draft.put(loaded.clone_sessions, number, _canonical(message))
+
+
+def _session(what: str, cpu_port: int | None, message: p4r.CloneSessionEntry) -> CloneSession:
+    """Return the data plane's view of a session, checked."""
+    replicas = _replicas(what, cpu_port, message.replicas)
+    if message.class_of_service > _MAX_CLASS_OF_SERVICE:
+        raise invalid_argument(
+            f"{what}: class of service {message.class_of_service}, "
+            f"expected 0..{_MAX_CLASS_OF_SERVICE}"
+        )
+    if message.packet_length_bytes < 0:
+        raise invalid_argument(f"{what}: packet length {message.packet_length_bytes} is negative")
+    return CloneSession(replicas, message.class_of_service, message.packet_length_bytes)
 
 
 def _check(
     what: str, kind: int, number: int, limit: int, known: MutableMapping[int, _Message]
-) -> _Message | None:
-    """Check id and existence; return what is there."""
+) -> None:
+    """Check id and existence."""
     known_type(what, kind)
     if not 0 < number <= limit:
         raise invalid_argument(f"{what}: expected an id in 1..{limit}")
-    before = known.get(number)
-    if kind == p4r.Update.INSERT and before is not None:
+    if kind == p4r.Update.INSERT and number in known:
         raise already_exists(f"{what} exists already; MODIFY it")
-    if kind != p4r.Update.INSERT and before is None:
+    if kind != p4r.Update.INSERT and number not in known:
         raise not_found(f"{what} does not exist; INSERT it")
-    return before
 
 
 def _replicas(
@@ -163,30 +174,3 @@ def _canonical(message: _Message) -> _Message:
         for backup in replica.backup_replicas:
             backup.port = canonical(backup.port)
     return stored
-
-
-def _set_group(
-    loaded: LoadedPipeline, cpu_port: int | None, number: int,
-    message: p4r.MulticastGroupEntry | None,
-) -> None:  # fmt: skip
-    if message is None:
-        loaded.state.set_multicast_group(number, None)
-        loaded.multicast_groups.pop(number, None)
-        return
-    replicas = _replicas(f"multicast group {number}", cpu_port, message.replicas)
-    loaded.state.set_multicast_group(number, replicas)
-    loaded.multicast_groups[number] = _canonical(message)
-
-
-def _set_session(
-    loaded: LoadedPipeline, cpu_port: int | None, number: int,
-    message: p4r.CloneSessionEntry | None,
-) -> None:  # fmt: skip
-    if message is None:
-        loaded.state.set_clone_session(number, None)
-        loaded.clone_sessions.pop(number, None)
-        return
-    replicas = _replicas(f"clone session {number}", cpu_port, message.replicas)
-    session = CloneSession(replicas, message.class_of_service, message.packet_length_bytes)
-    loaded.state.set_clone_session(number, session)
-    loaded.clone_sessions[number] = _canonical(message)

@@ -280,6 +280,7 @@ def entry_record(table: BoundTable, op: Op, entry: Entry) -> bytes:
 def status_error(table: BoundTable | None, kind: int, status: int) -> P4RuntimeError:
     """Return the error for an engine status that is not OK."""
     name = "entry" if table is None else f"table {table.info.name}"
-    what = "entry" if kind == DELETE else "entry, member or group"
+    indirect = table is None or table.info.profile is not None
+    what = "entry, member or group" if indirect and kind != DELETE else "entry"
     code, text = _REFUSALS.get(status, (rpc_code.INTERNAL, f"the engine's status is {status}"))
     return P4RuntimeError(code, f"{name}: {text.format(what=what)}")

@@ -8,12 +8,13 @@ from finsy.proto import p4r
 
 from p4native.p4runtime.bind import BoundValueSet
 from p4native.p4runtime.entities.cells import find_array
-from p4native.p4runtime.entities.undo import Undo, only_modify
+from p4native.p4runtime.entities.updates import only_modify
 from p4native.p4runtime.errors import already_exists, invalid_argument, resource_exhausted
 from p4native.p4runtime.pipeline import LoadedPipeline
+from p4native.switch.draft import Draft
 
 
-def write(loaded: LoadedPipeline, kind: int, message: p4r.ValueSetEntry) -> Undo:
+def write(draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.ValueSetEntry) -> None:
     """Replace all members at once."""
     only_modify("value set", kind)
     vset = find_array("value set", loaded.binding.value_sets, message.value_set_id)
@@ -29,9 +30,7 @@ def write(loaded: LoadedPipeline, kind: int, message: p4r.ValueSetEntry) -> Undo
         if (match.key, match.mask) in members:
             raise already_exists(f"value set {name}: a member is given twice")
         members.append((match.key, match.mask))
-    before = loaded.state.value_set(vset.index)
-    loaded.state.set_value_set(vset.index, members)
-    return lambda: loaded.state.set_value_set(vset.index, before)
+    loaded.state.set_value_set(vset.index, members, draft)
 
 
 def read(loaded: LoadedPipeline, message: p4r.ValueSetEntry) -> Iterator[p4r.Entity]:

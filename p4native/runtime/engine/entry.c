@@ -1,4 +1,7 @@
-/* Single entries by their handle: direct counters and meters, and those that are idle. */
+/* Single entries: direct counters and meters in place, and those that are idle. */
+#include <stdlib.h>
+
+#include "batch.h"
 #include "meter_config.h"
 
 struct p4n_entry *p4n_table_entry(struct p4n_table *t, uint32_t handle)
@@ -10,49 +13,91 @@ struct p4n_entry *p4n_table_entry(struct p4n_table *t, uint32_t handle)
 	return handle < w->handles ? w->by_handle[handle] : NULL;
 }
 
-P4N_EXPORT int p4n_entry_set_counter(struct p4n_instance *inst, uint32_t table, uint32_t handle,
-				     uint64_t packets, uint64_t bytes)
-{
-	struct p4n_entry *e;
+/* --- direct resources in place ----------------------------------------------------------------- */
 
-	pthread_mutex_lock(&inst->lock);
-	e = p4n_table_entry(inst->tables[table], handle);
-	if (e) {
-		atomic_store_explicit(&e->packets, packets, memory_order_relaxed);
-		atomic_store_explicit(&e->bytes, bytes, memory_order_relaxed);
+/* What they were; the meter's state only if it is to be set. */
+struct direct {
+	uint64_t packets, bytes;
+	uint64_t marks[P4N_MARK_WORDS];
+	struct p4n_meter_state meter;
+};
+
+static void settle_direct(struct p4n_instance *inst, struct p4n_change *c)
+{
+	(void)inst;
+	free(c->from);
+}
+
+static void undo_direct(struct p4n_instance *inst, struct p4n_change *c)
+{
+	struct p4n_entry *e = c->object;
+	struct direct *was = c->from;
+
+	atomic_store_explicit(&e->packets, was->packets, memory_order_relaxed);
+	atomic_store_explicit(&e->bytes, was->bytes, memory_order_relaxed);
+	if (e->meter) {
+		p4n_meter_put_marks(e->meter, was->marks);
+		p4n_domain_pause(inst->domain);
+		p4n_meter_restore(e->meter, &was->meter);
+		p4n_domain_resume(inst->domain);
 	}
-	pthread_mutex_unlock(&inst->lock);
-	return e ? P4N_OK : P4N_MISSING;
+	free(was);
+}
+
+static struct direct *save(struct p4n_instance *inst, struct p4n_entry *e)
+{
+	struct direct *was = calloc(1, sizeof(*was));
+
+	if (!was)
+		return NULL;
+	was->packets = atomic_load(&e->packets);
+	was->bytes = atomic_load(&e->bytes);
+	if (e->meter) {
+		p4n_meter_get_marks(e->meter, was->marks);
+		p4n_domain_pause(inst->domain);
+		p4n_meter_save(e->meter, &was->meter);
+		p4n_domain_resume(inst->domain);
+	}
+	return was;
 }
 
 /* config NULL: always green. */
-P4N_EXPORT int p4n_entry_set_meter(struct p4n_instance *inst, uint32_t table, uint32_t handle,
-				   const struct p4n_meter_config *config)
+static void configure(struct p4n_instance *inst, struct p4n_meter_cell *cell,
+		      const struct p4n_meter_config *config)
 {
-	struct p4n_entry *e;
-
-	pthread_mutex_lock(&inst->lock);
-	e = p4n_table_entry(inst->tables[table], handle);
-	if (e && e->meter) {
-		p4n_domain_pause(inst->domain);
-		p4n_meter_configure(e->meter, config, p4n_device_now_us(inst->device));
-		p4n_domain_resume(inst->domain);
-	}
-	pthread_mutex_unlock(&inst->lock);
-	return e && e->meter ? P4N_OK : P4N_MISSING;
+	p4n_domain_pause(inst->domain);
+	p4n_meter_configure(cell, config, p4n_device_now_us(inst->device));
+	p4n_domain_resume(inst->domain);
 }
 
-P4N_EXPORT int p4n_entry_set_marks(struct p4n_instance *inst, uint32_t table, uint32_t handle,
-				   const uint64_t *marks)
+enum p4n_status p4n_set_direct(struct p4n_table *t, struct p4n_entry *e, const struct p4n_record *h,
+			       const uint8_t *at, struct p4n_change *c)
 {
-	struct p4n_entry *e;
+	struct p4n_instance *inst = t->writer->inst;
+	struct p4n_meter_config config;
 
-	pthread_mutex_lock(&inst->lock);
-	e = p4n_table_entry(inst->tables[table], handle);
-	if (e && e->meter)
-		p4n_meter_put_marks(e->meter, marks);
-	pthread_mutex_unlock(&inst->lock);
-	return e && e->meter ? P4N_OK : P4N_MISSING;
+	c->from = save(inst, e);
+	if (!c->from)
+		return P4N_NO_MEMORY;
+	c->settle = settle_direct;
+	c->undo = undo_direct;
+	c->object = e;
+	if (h->flags & F_COUNTER) {
+		const uint64_t *n = (const uint64_t *)(const void *)at;
+
+		atomic_store_explicit(&e->packets, n[0], memory_order_relaxed);
+		atomic_store_explicit(&e->bytes, n[1], memory_order_relaxed);
+		at += 2 * sizeof(*n);
+	}
+	if (h->flags & F_METER) {
+		memcpy(&config, at, sizeof(config));
+		at += sizeof(config);
+	}
+	if (e->meter && h->flags & (F_METER | F_NO_METER))
+		configure(inst, e->meter, h->flags & F_METER ? &config : NULL);
+	if (e->meter && h->flags & F_MARKS)
+		p4n_meter_put_marks(e->meter, (const uint64_t *)(const void *)at);
+	return P4N_OK;
 }
 
 /* --- idle entries ------------------------------------------------------------------------------ */

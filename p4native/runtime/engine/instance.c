@@ -1,7 +1,7 @@
 /* A loaded program: all its objects, made from the descriptor, and their access by Python. */
 #include <stdlib.h>
 
-#include "meter_config.h"
+#include "internal.h"
 
 const struct p4n_action_desc *p4n_find_action(const struct p4n_instance *inst, uint32_t id)
 {
@@ -181,121 +181,6 @@ P4N_EXPORT void p4n_instance_destroy(struct p4n_instance *inst)
 	free(inst->profiles);
 	pthread_mutex_destroy(&inst->lock);
 	free(inst);
-}
-
-/* --- counters, meters, registers --------------------------------------------------------------- */
-
-/* Two words per cell: packets, bytes. False beyond the array. */
-P4N_EXPORT bool p4n_counter_read(struct p4n_instance *inst, uint32_t counter, uint64_t start,
-				 uint64_t n, uint64_t *out)
-{
-	struct p4n_counter *c = inst->counters[counter];
-
-	if (start > c->size || n > c->size - start)
-		return false;
-	for (uint64_t i = 0; i < n; i++) {
-		out[2 * i] = atomic_load_explicit(&c->cells[start + i].packets,
-						  memory_order_relaxed);
-		out[2 * i + 1] = atomic_load_explicit(&c->cells[start + i].bytes,
-						      memory_order_relaxed);
-	}
-	return true;
-}
-
-P4N_EXPORT bool p4n_counter_write(struct p4n_instance *inst, uint32_t counter, uint64_t index,
-				  uint64_t packets, uint64_t bytes)
-{
-	struct p4n_counter *c = inst->counters[counter];
-
-	if (index >= c->size)
-		return false;
-	atomic_store_explicit(&c->cells[index].packets, packets, memory_order_relaxed);
-	atomic_store_explicit(&c->cells[index].bytes, bytes, memory_order_relaxed);
-	return true;
-}
-
-/* 1: configured, 0: not, -1: beyond the array. */
-P4N_EXPORT int p4n_meter_get(struct p4n_instance *inst, uint32_t meter, uint64_t index,
-			     struct p4n_meter_config *out)
-{
-	struct p4n_meter *m = inst->meters[meter];
-
-	if (index >= m->size)
-		return -1;
-	return p4n_meter_read(&m->cells[index], out);
-}
-
-/* config NULL: always green. False beyond the array. */
-P4N_EXPORT bool p4n_meter_set(struct p4n_instance *inst, uint32_t meter, uint64_t index,
-			      const struct p4n_meter_config *config)
-{
-	struct p4n_meter *m = inst->meters[meter];
-
-	if (index >= m->size)
-		return false;
-	p4n_domain_pause(inst->domain);
-	p4n_meter_configure(&m->cells[index], config, p4n_device_now_us(inst->device));
-	p4n_domain_resume(inst->domain);
-	return true;
-}
-
-/* P4N_MARK_WORDS words, read or written. False beyond the array. */
-P4N_EXPORT bool p4n_meter_marks(struct p4n_instance *inst, uint32_t meter, uint64_t index,
-				uint64_t *marks, bool write)
-{
-	struct p4n_meter *m = inst->meters[meter];
-
-	if (index >= m->size)
-		return false;
-	if (write)
-		p4n_meter_put_marks(&m->cells[index], marks);
-	else
-		p4n_meter_get_marks(&m->cells[index], marks);
-	return true;
-}
-
-/* Raw cells, cell_bytes each, between two batches of packets: no cell is seen half written. */
-P4N_EXPORT bool p4n_register_copy(struct p4n_instance *inst, uint32_t index, uint64_t start,
-				  uint64_t n, uint8_t *cells, bool write)
-{
-	struct p4n_register *r = inst->registers[index];
-	uint8_t *at;
-
-	if (start > r->size || n > r->size - start)
-		return false;
-	at = (uint8_t *)r->cells + start * r->cell_bytes;
-	p4n_domain_pause(inst->domain);
-	if (write)
-		memcpy(at, cells, n * r->cell_bytes);
-	else
-		memcpy(cells, at, n * r->cell_bytes);
-	p4n_domain_resume(inst->domain);
-	return true;
-}
-
-/* --- value sets ------------------------------------------------------------------------------- */
-
-/* Replaces all members: value, then mask, of key_bytes each. */
-P4N_EXPORT int p4n_value_set_write(struct p4n_instance *inst, uint32_t index,
-				   const uint8_t *members, uint32_t n)
-{
-	struct p4n_value_set *vs = inst->value_sets[index];
-	size_t bytes = (size_t)n * 2 * vs->key_bytes;
-	struct p4n_value_list *l;
-
-	if (n > inst->pipeline->value_sets[index].max_size)
-		return P4N_FULL;
-	l = malloc(sizeof(*l) + bytes);
-	if (!l)
-		return P4N_NO_MEMORY;
-	l->n = n;
-	if (bytes)
-		memcpy(l->members, members, bytes);
-	pthread_mutex_lock(&inst->lock);
-	p4n_retire(&inst->limbo, p4n_free_plain, NULL, atomic_exchange(&vs->list, l), bytes);
-	p4n_limbo_flush(&inst->limbo);
-	pthread_mutex_unlock(&inst->lock);
-	return P4N_OK;
 }
 
 /* Bytes that the table's entries and indices take. */

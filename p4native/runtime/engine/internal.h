@@ -149,11 +149,12 @@ bool p4n_ternary_insert(struct p4n_ternary_writer *w, struct p4n_entry *e);
 bool p4n_ternary_remove(struct p4n_ternary_writer *w, struct p4n_entry *e);
 bool p4n_ternary_replace(struct p4n_ternary_writer *w, struct p4n_entry *from,
 			 struct p4n_entry *to);
-bool p4n_ternary_publish(struct p4n_ternary_writer *w);
+bool p4n_ternary_prepare(struct p4n_ternary_writer *w); /* all but the instant itself */
+void p4n_ternary_publish(struct p4n_ternary_writer *w);
 uint64_t p4n_ternary_bytes(const struct p4n_ternary_writer *w);
 void p4n_ternary_destroy(struct p4n_ternary_writer *w);
 
-/* --- tables: table.c, records: record.c ------------------------------------------------------- */
+/* --- tables: table.c, record.c, read.c ------------------------------------------------------- */
 
 struct p4n_instance;
 struct p4n_profile;
@@ -178,7 +179,7 @@ struct p4n_table_writer {
 	struct p4n_hash identity; /* lpm and ternary tables; exact ones use table->hash */
 	struct p4n_hash_writer index_writer;
 	struct p4n_ternary_writer *ternary;
-	bool dirty; /* ternary changes not yet published */
+	bool dirty, ready; /* ternary changes not yet prepared; prepared and not yet published */
 	struct p4n_entry *program_default; /* what the program came with */
 	struct p4n_profile *profile;
 	uint32_t sweep; /* next handle that the idle sweep looks at */
@@ -204,12 +205,17 @@ void p4n_entry_free(void *table, void *entry);
 uint32_t p4n_identity_words(const struct p4n_table_writer *w);
 /* Normalises key and mask in place; false when a masked key or range is impossible. */
 bool p4n_entry_normalise(struct p4n_table *t, struct p4n_entry *e);
+struct p4n_record;
+/* Key, mask and priority from a record; false when they are impossible. */
+bool p4n_entry_identify(struct p4n_table *t, struct p4n_entry *e, const struct p4n_record *h);
 struct p4n_entry *p4n_table_find(struct p4n_table *t, const struct p4n_entry *like);
 enum p4n_status p4n_table_insert(struct p4n_table *t, struct p4n_entry *e);
 enum p4n_status p4n_table_replace(struct p4n_table *t, struct p4n_entry *from, struct p4n_entry *to);
 enum p4n_status p4n_table_remove(struct p4n_table *t, struct p4n_entry *e);
 /* Puts back what p4n_table_remove() took out, under its old handle. */
 enum p4n_status p4n_table_restore(struct p4n_table *t, struct p4n_entry *e);
+/* Makes changes that packets do not see yet ready to be published in an instant. */
+void p4n_table_prepare(struct p4n_table *t);
 bool p4n_table_publish(struct p4n_table *t);
 
 /* --- action profiles: profile.c --------------------------------------------------------------- */
@@ -246,16 +252,17 @@ struct p4n_profile {
 	const struct p4n_profile_desc *desc;
 	struct p4n_instance *inst;
 	struct p4n_member **members; /* sorted by id */
-	uint32_t n_members;
+	uint32_t n_members, cap_members;
 	struct p4n_selector_group **groups; /* sorted by id */
-	uint32_t n_groups;
+	uint32_t n_groups, cap_groups;
 };
 
 struct p4n_profile *p4n_profile_create(struct p4n_instance *inst, uint32_t index);
 void p4n_profile_destroy(struct p4n_profile *p);
 /* Points an indirect entry at its member or group and counts the reference. */
 enum p4n_status p4n_profile_bind(struct p4n_profile *p, struct p4n_entry *e);
-void p4n_profile_unbind(struct p4n_profile *p, struct p4n_entry *e);
+/* Counts a bound entry's reference again, or takes it off. */
+void p4n_profile_count(const struct p4n_entry *e, int by);
 /* A port went up or down: choose among the members that are left. */
 void p4n_profile_port_changed(struct p4n_profile *p);
 
@@ -283,11 +290,8 @@ struct p4n_instance *p4n_instance_create(struct p4n_device *dev, struct p4n_doma
 					 const struct p4n_pipeline *p);
 void p4n_instance_destroy(struct p4n_instance *inst);
 const struct p4n_action_desc *p4n_find_action(const struct p4n_instance *inst, uint32_t id);
-/* Backups of replicas are chosen anew. */
-void p4n_pre_ports_changed(struct p4n_instance *inst);
 /* Backups of replicas are chosen anew; the caller holds inst->lock. */
 void p4n_pre_ports_changed(struct p4n_instance *inst);
-bool p4n_id_store(struct p4n_instance *inst, struct p4n_id_map *map, uint32_t id, void *value);
 /* Milliseconds of the device's clock now; what entries are stamped with. */
 uint32_t p4n_device_now_ms(const struct p4n_device *dev);
 uint64_t p4n_device_now_us(const struct p4n_device *dev);

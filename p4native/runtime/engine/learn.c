@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "internal.h"
+#include "batch.h"
 
 #define MAX_READY 1024u   /* lists waiting for a reader */
 #define MAX_PENDING 65536u /* records sent and not acknowledged, per learn list */
@@ -206,23 +206,33 @@ void p4n_learner_add(struct p4n_learner *l, uint32_t list_id, const uint8_t *dat
 	}
 }
 
-P4N_EXPORT void p4n_digest_configure(struct p4n_instance *inst, uint32_t index, bool enabled,
-				     uint32_t max_records, uint64_t max_timeout_ns,
-				     uint64_t ack_timeout_ns)
+static void settle_digest(struct p4n_instance *inst, struct p4n_change *c)
 {
+	const struct p4n_record *h = c->record;
 	struct p4n_learner *l = inst->learner;
-	struct stream *s = &l->streams[index];
+	struct stream *s = c->object;
 
 	pthread_mutex_lock(&l->lock);
 	if (s->open)
 		close_list(l, s, p4n_clock_ns());
-	if (!enabled)
+	if (h->op == OP_DIGEST_OFF)
 		reset(s);
-	s->enabled = enabled;
-	s->max_records = max_records ? max_records : 1;
-	s->max_timeout_ns = max_timeout_ns;
-	s->ack_timeout_ns = ack_timeout_ns;
+	s->enabled = h->op == OP_DIGEST;
+	s->max_records = h->action ? h->action : 1;
+	s->max_timeout_ns = h->idle_ns;
+	s->ack_timeout_ns = h->age_ns;
 	pthread_mutex_unlock(&l->lock);
+}
+
+/* `action`: records in a list; idle_ns: its age; age_ns: that of an acknowledgement. */
+enum p4n_status p4n_digest_op(struct p4n_instance *inst, const struct p4n_record *h,
+			      struct p4n_change *c)
+{
+	if (h->table >= inst->pipeline->n_learn_lists)
+		return P4N_BAD_RECORD;
+	c->object = &inst->learner->streams[h->table];
+	c->settle = settle_digest;
+	return P4N_OK;
 }
 
 P4N_EXPORT void p4n_digest_ack(struct p4n_instance *inst, uint32_t index, uint64_t list_id)

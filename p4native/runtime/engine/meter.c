@@ -103,6 +103,22 @@ bool p4n_meter_read(const struct p4n_meter_cell *cell, struct p4n_meter_config *
 	return true;
 }
 
+void p4n_meter_save(const struct p4n_meter_cell *cell, struct p4n_meter_state *out)
+{
+	out->configured = p4n_meter_read(cell, &out->config);
+	out->since_us = cell->since_us;
+	memcpy(out->rate, cell->rate, sizeof(out->rate));
+}
+
+void p4n_meter_restore(struct p4n_meter_cell *cell, const struct p4n_meter_state *was)
+{
+	atomic_store_explicit(&cell->configured, was->configured, memory_order_relaxed);
+	cell->since_us = was->since_us;
+	memcpy(cell->rate, was->rate, sizeof(cell->rate));
+	if (was->configured)
+		cell->config = was->config;
+}
+
 void p4n_meter_get_marks(const struct p4n_meter_cell *cell, uint64_t *marks)
 {
 	struct p4n_meter_cell *c = (struct p4n_meter_cell *)(uintptr_t)cell;

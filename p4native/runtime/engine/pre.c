@@ -1,25 +1,28 @@
 /* Packet replication: multicast groups and clone sessions, and backups for ports that are down. */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "batch.h"
 
-bool p4n_id_store(struct p4n_instance *inst, struct p4n_id_map *map, uint32_t id, void *value)
+/* The place of an id's object; NULL for an impossible id, or without memory. */
+static void *_Atomic *place(struct p4n_id_map *map, uint32_t id)
 {
 	void *_Atomic *page;
 
 	if (id > 0xffff)
-		return false;
+		return NULL;
 	page = atomic_load(&map->page[id >> 8]);
 	if (!page) {
 		page = calloc(256, sizeof(*page));
 		if (!page)
-			return false;
+			return NULL;
 		atomic_store_explicit(&map->page[id >> 8], page, memory_order_release);
 	}
-	p4n_retire(&inst->limbo, p4n_free_plain, NULL, atomic_exchange(&page[id & 0xff], value),
-		   256);
-	p4n_limbo_flush(&inst->limbo);
-	return true;
+	return &page[id & 0xff];
+}
+
+static void store(struct p4n_instance *inst, void *_Atomic *at, void *value)
+{
+	p4n_retire(&inst->limbo, p4n_free_plain, NULL, atomic_exchange(at, value), 256);
 }
 
 static uint32_t count_backups(const struct p4n_replica *wanted, uint32_t n)
@@ -87,48 +90,45 @@ static struct p4n_clone_session *new_session(const struct p4n_device *dev,
 	return s;
 }
 
-static int store(struct p4n_instance *inst, struct p4n_id_map *map, uint32_t id, void *value)
+static void settle(struct p4n_instance *inst, struct p4n_change *c)
 {
-	bool ok = p4n_id_store(inst, map, id, value);
-
-	pthread_mutex_unlock(&inst->lock);
-	if (!ok)
-		free(value);
-	return ok ? P4N_OK : P4N_BAD_RECORD;
+	store(inst, c->object, c->to);
 }
 
-/* Replicas in the order in which they are made, each before its backups; n == UINT32_MAX deletes
- * the group. */
-P4N_EXPORT int p4n_group_store(struct p4n_instance *inst, uint32_t id,
-			       const struct p4n_replica *replicas, uint32_t n)
+static bool well_formed(const struct p4n_record *h)
 {
-	struct p4n_group *g = NULL;
-
-	pthread_mutex_lock(&inst->lock);
-	if (n != UINT32_MAX && !(g = new_group(inst->device, id, replicas, n))) {
-		pthread_mutex_unlock(&inst->lock);
-		return P4N_NO_MEMORY;
-	}
-	return store(inst, &inst->pre.groups, id, g);
+	if (h->op == OP_MULTICAST || h->op == OP_CLONE)
+		return p4n_payload_is(h, h->action, sizeof(struct p4n_replica));
+	return p4n_payload_is(h, 0, 0);
 }
 
-/* NULL replicas delete the session. */
-P4N_EXPORT int p4n_session_store(struct p4n_instance *inst, uint32_t id,
-				 const struct p4n_replica *replicas, uint32_t n, uint32_t cos,
-				 uint32_t packet_length)
+/* `handle` is the id, `action` the number of replicas: in the order in which they are made, each
+ * before its backups. */
+enum p4n_status p4n_replication_op(struct p4n_instance *inst, const struct p4n_record *h,
+				   struct p4n_change *c)
 {
-	const struct p4n_clone_session like = {.id = id,
+	const struct p4n_replica *replicas = (const struct p4n_replica *)(const void *)p4n_payload(h);
+	const struct p4n_clone_session like = {.id = (uint32_t)h->handle,
 					       .egress_port = P4N_NONE,
-					       .packet_length = packet_length,
-					       .class_of_service = cos};
-	struct p4n_clone_session *s = NULL;
+					       .packet_length = h->prefix_len,
+					       .class_of_service = (uint32_t)h->priority};
+	bool session = h->op >= OP_CLONE;
 
-	pthread_mutex_lock(&inst->lock);
-	if (replicas && !(s = new_session(inst->device, &like, replicas, n))) {
-		pthread_mutex_unlock(&inst->lock);
+	if (!well_formed(h) || h->handle > 0xffff)
+		return P4N_BAD_RECORD;
+	c->object = (void *)place(session ? &inst->pre.sessions : &inst->pre.groups,
+				  (uint32_t)h->handle);
+	if (h->op == OP_MULTICAST)
+		c->to = new_group(inst->device, like.id, replicas, h->action);
+	else if (h->op == OP_CLONE)
+		c->to = new_session(inst->device, &like, replicas, h->action);
+	if (!c->object || (!c->to && (h->op == OP_MULTICAST || h->op == OP_CLONE))) {
+		free(c->to);
 		return P4N_NO_MEMORY;
 	}
-	return store(inst, &inst->pre.sessions, id, s);
+	c->settle = settle;
+	c->undo = p4n_forget_prepared;
+	return P4N_OK;
 }
 
 /* A new one of the same replicas, chosen anew; NULL where there is no choice, or no memory. */
@@ -156,6 +156,6 @@ void p4n_pre_ports_changed(struct p4n_instance *inst)
 		}
 		made = again(inst, i >> 16, p4n_id_find(map, id));
 		if (made)
-			(void)p4n_id_store(inst, map, id, made);
+			store(inst, place(map, id), made);
 	}
 }

@@ -1,7 +1,7 @@
 /* Action profiles and selectors: members, weighted groups, watch ports. */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "batch.h"
 
 P4N_EXPORT const struct p4n_entry *p4n_resolve_member(struct p4n_table *t,
 						      const struct p4n_entry *e, uint64_t hash)
@@ -58,16 +58,22 @@ static struct p4n_selector_group *find_group(const struct p4n_profile *p, uint32
 	return at < p->n_groups && p->groups[at]->id == id ? p->groups[at] : NULL;
 }
 
-static bool insert_sorted(void ***array, uint32_t *n, size_t off, uint32_t id, void *what)
+/* The array never shrinks: what was taken out always finds its place again. */
+static bool insert_sorted(void ***array, uint32_t *n, uint32_t *cap, size_t off, uint32_t id,
+			  void *what)
 {
 	uint32_t at = position(*array, *n, off, id);
-	void **more = *n % 64 ? *array : realloc(*array, (*n + 64) * sizeof(void *));
 
-	if (!more)
-		return false;
-	memmove(more + at + 1, more + at, (*n - at) * sizeof(void *));
-	more[at] = what;
-	*array = more;
+	if (*n == *cap) {
+		void **more = realloc(*array, (*cap + 64) * sizeof(void *));
+
+		if (!more)
+			return false;
+		*array = more;
+		*cap += 64;
+	}
+	memmove(*array + at + 1, *array + at, (*n - at) * sizeof(void *));
+	(*array)[at] = what;
 	(*n)++;
 	return true;
 }
@@ -107,54 +113,15 @@ static bool is_full(const struct p4n_profile *p, uint32_t id, uint32_t n)
 	return id < UNBOUNDED_IDS && p->desc->max_size && n >= p->desc->max_size;
 }
 
-static enum p4n_status insert_member(struct p4n_profile *p, uint32_t id, struct p4n_entry *action)
+static bool keep_member(struct p4n_profile *p, struct p4n_member *m)
 {
-	struct p4n_member *m;
-
-	if (find_member(p, id))
-		return P4N_EXISTS;
-	if (is_full(p, id, p->n_members))
-		return P4N_FULL;
-	m = calloc(1, sizeof(*m));
-	if (!m)
-		return P4N_NO_MEMORY;
-	m->id = id;
-	atomic_store(&m->action, action);
-	if (!insert_sorted((void ***)(void *)&p->members, &p->n_members,
-			   offsetof(struct p4n_member, id), id, m)) {
-		free(m);
-		return P4N_NO_MEMORY;
-	}
-	return P4N_OK;
+	return insert_sorted((void ***)(void *)&p->members, &p->n_members, &p->cap_members,
+			     offsetof(struct p4n_member, id), m->id, m);
 }
 
-static enum p4n_status modify_member(struct p4n_profile *p, uint32_t id, struct p4n_entry *action)
+static void drop_member(struct p4n_profile *p, const struct p4n_member *m)
 {
-	struct p4n_member *m = find_member(p, id);
-
-	if (!m)
-		return P4N_MISSING;
-	p4n_retire(&p->inst->limbo, p4n_free_plain, NULL,
-		   atomic_exchange(&m->action, action), 128);
-	return P4N_OK;
-}
-
-/* op: 1 insert, 2 modify (records.Op). */
-P4N_EXPORT int p4n_member_write(struct p4n_instance *inst, uint32_t profile, int op, uint32_t id,
-				uint32_t action, const uint8_t *data, uint32_t bytes)
-{
-	struct p4n_profile *p = inst->profiles[profile];
-	struct p4n_entry *e;
-	enum p4n_status s;
-
-	pthread_mutex_lock(&inst->lock);
-	e = new_action(p, action, data, bytes);
-	s = !e ? P4N_BAD_ACTION : op == 1 ? insert_member(p, id, e) : modify_member(p, id, e);
-	if (s != P4N_OK)
-		free(e);
-	p4n_limbo_flush(&inst->limbo);
-	pthread_mutex_unlock(&inst->lock);
-	return (int)s;
+	remove_sorted((void **)p->members, &p->n_members, offsetof(struct p4n_member, id), m->id);
 }
 
 static void free_member(void *owner, void *what)
@@ -166,26 +133,96 @@ static void free_member(void *owner, void *what)
 	free(m);
 }
 
-P4N_EXPORT int p4n_member_delete(struct p4n_instance *inst, uint32_t profile, uint32_t id)
+static void undo_insert_member(struct p4n_instance *inst, struct p4n_change *c)
 {
-	struct p4n_profile *p = inst->profiles[profile];
-	enum p4n_status s = P4N_OK;
+	struct p4n_member *m = c->to;
+
+	drop_member(c->object, m);
+	p4n_retire(&inst->limbo, free_member, NULL, m, sizeof(*m));
+}
+
+static void undo_delete_member(struct p4n_instance *inst, struct p4n_change *c)
+{
+	(void)inst;
+	(void)keep_member(c->object, c->from);
+}
+
+static void settle_delete_member(struct p4n_instance *inst, struct p4n_change *c)
+{
+	p4n_retire(&inst->limbo, free_member, NULL, c->from, sizeof(struct p4n_member));
+}
+
+static void settle_modify_member(struct p4n_instance *inst, struct p4n_change *c)
+{
+	struct p4n_member *m = c->object;
+
+	p4n_retire(&inst->limbo, p4n_free_plain, NULL, atomic_exchange(&m->action, c->to), 128);
+}
+
+static enum p4n_status insert_member(struct p4n_profile *p, uint32_t id, struct p4n_entry *action,
+				     struct p4n_change *c)
+{
 	struct p4n_member *m;
 
-	pthread_mutex_lock(&inst->lock);
-	m = find_member(p, id);
-	if (!m) {
-		s = P4N_MISSING;
-	} else if (m->refs) {
-		s = P4N_IN_USE;
-	} else {
-		remove_sorted((void **)p->members, &p->n_members,
-			      offsetof(struct p4n_member, id), id);
-		p4n_retire(&inst->limbo, free_member, NULL, m, sizeof(*m));
-		p4n_limbo_flush(&inst->limbo);
+	if (is_full(p, id, p->n_members))
+		return P4N_FULL;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return P4N_NO_MEMORY;
+	m->id = id;
+	atomic_store(&m->action, action);
+	if (!keep_member(p, m)) {
+		free(m);
+		return P4N_NO_MEMORY;
 	}
-	pthread_mutex_unlock(&inst->lock);
-	return (int)s;
+	*c = (struct p4n_change){NULL, undo_insert_member, c->record, p, NULL, m};
+	return P4N_OK;
+}
+
+static enum p4n_status write_member(struct p4n_profile *p, const struct p4n_record *h,
+				    struct p4n_change *c)
+{
+	struct p4n_member *m = find_member(p, (uint32_t)h->handle);
+	struct p4n_entry *action;
+	enum p4n_status s;
+
+	if (h->op == OP_MEMBER_INSERT ? m != NULL : !m)
+		return m ? P4N_EXISTS : P4N_MISSING;
+	action = new_action(p, h->action, p4n_payload(h), h->data_bytes);
+	if (!action)
+		return P4N_BAD_ACTION;
+	if (m) {
+		*c = (struct p4n_change){settle_modify_member, p4n_forget_prepared, h, m, NULL,
+					 action};
+		return P4N_OK;
+	}
+	s = insert_member(p, (uint32_t)h->handle, action, c);
+	if (s != P4N_OK)
+		free(action);
+	return s;
+}
+
+static enum p4n_status delete_member(struct p4n_profile *p, const struct p4n_record *h,
+				     struct p4n_change *c)
+{
+	struct p4n_member *m = find_member(p, (uint32_t)h->handle);
+
+	if (!m || m->refs)
+		return m ? P4N_IN_USE : P4N_MISSING;
+	drop_member(p, m);
+	*c = (struct p4n_change){settle_delete_member, undo_delete_member, h, p, m, NULL};
+	return P4N_OK;
+}
+
+enum p4n_status p4n_member_op(struct p4n_instance *inst, const struct p4n_record *h,
+			      struct p4n_change *c)
+{
+	struct p4n_profile *p;
+
+	if (h->table >= inst->pipeline->n_profiles || !p4n_payload_is(h, 1, h->data_bytes))
+		return P4N_BAD_RECORD;
+	p = inst->profiles[h->table];
+	return h->op == OP_MEMBER_DELETE ? delete_member(p, h, c) : write_member(p, h, c);
 }
 
 /* The member with the lowest id >= *id: fills id, action and data (at most 64 KiB); data length, or
@@ -214,7 +251,11 @@ P4N_EXPORT int p4n_member_next(struct p4n_instance *inst, uint32_t profile, uint
 
 /* --- groups ------------------------------------------------------------------------------------ */
 
-static bool choose(struct p4n_profile *p, struct p4n_selector_group *g)
+/* Weights of one group together: its choice is an array of as many. */
+#define MAX_WEIGHT (1u << 20)
+
+/* The members that are left while ports are as they are; NULL without memory. */
+static struct p4n_choice *choose(struct p4n_profile *p, const struct p4n_selector_group *g)
 {
 	struct p4n_device *dev = p->inst->device;
 	struct p4n_choice *c;
@@ -222,11 +263,9 @@ static bool choose(struct p4n_profile *p, struct p4n_selector_group *g)
 
 	for (uint32_t i = 0; i < g->n; i++)
 		total += g->members[i].weight;
-	if (total > 1u << 20)
-		return false;
 	c = malloc(sizeof(*c) + total * sizeof(c->member[0]));
 	if (!c)
-		return false;
+		return NULL;
 	c->n = 0;
 	for (uint32_t i = 0; i < g->n; i++) {
 		const struct p4n_group_member *m = &g->members[i];
@@ -236,8 +275,12 @@ static bool choose(struct p4n_profile *p, struct p4n_selector_group *g)
 		for (uint32_t j = 0; j < m->weight; j++)
 			c->member[c->n++] = find_member(p, m->member);
 	}
-	p4n_retire(&p->inst->limbo, p4n_free_plain, NULL, atomic_exchange(&g->choice, c), 64);
-	return true;
+	return c;
+}
+
+static void retire_choice(struct p4n_profile *p, struct p4n_choice *c)
+{
+	p4n_retire(&p->inst->limbo, p4n_free_plain, NULL, c, 64);
 }
 
 static void count_refs(struct p4n_profile *p, const struct p4n_group_member *members, uint32_t n,
@@ -245,30 +288,6 @@ static void count_refs(struct p4n_profile *p, const struct p4n_group_member *mem
 {
 	for (uint32_t i = 0; i < n; i++)
 		find_member(p, members[i].member)->refs += (uint32_t)by;
-}
-
-static enum p4n_status set_members(struct p4n_profile *p, struct p4n_selector_group *g,
-				   const struct p4n_group_member *members, uint32_t n)
-{
-	struct p4n_group_member *copy = malloc((n + 1) * sizeof(*copy)), *old = g->members;
-	uint32_t old_n = g->n;
-
-	if (!copy)
-		return P4N_NO_MEMORY;
-	if (n)
-		memcpy(copy, members, n * sizeof(*copy));
-	g->members = copy;
-	g->n = n;
-	if (!choose(p, g)) {
-		g->members = old;
-		g->n = old_n;
-		free(copy);
-		return P4N_FULL;
-	}
-	count_refs(p, copy, n, 1);
-	count_refs(p, old, old_n, -1);
-	free(old);
-	return P4N_OK;
 }
 
 static enum p4n_status check_members(struct p4n_profile *p, const struct p4n_group_member *members,
@@ -283,7 +302,19 @@ static enum p4n_status check_members(struct p4n_profile *p, const struct p4n_gro
 			return P4N_BAD_RECORD;
 		total += members[i].weight;
 	}
-	return max_size && total > max_size ? P4N_FULL : P4N_OK;
+	return total > MAX_WEIGHT || (max_size && total > max_size) ? P4N_FULL : P4N_OK;
+}
+
+static bool keep_group(struct p4n_profile *p, struct p4n_selector_group *g)
+{
+	return insert_sorted((void ***)(void *)&p->groups, &p->n_groups, &p->cap_groups,
+			     offsetof(struct p4n_selector_group, id), g->id, g);
+}
+
+static void drop_group(struct p4n_profile *p, const struct p4n_selector_group *g)
+{
+	remove_sorted((void **)p->groups, &p->n_groups, offsetof(struct p4n_selector_group, id),
+		      g->id);
 }
 
 static void free_group(void *owner, void *what)
@@ -296,77 +327,133 @@ static void free_group(void *owner, void *what)
 	free(g);
 }
 
-static enum p4n_status insert_group(struct p4n_profile *p, uint32_t id, uint32_t max_size,
-				    const struct p4n_group_member *members, uint32_t n)
+/* A group that no entry refers to and no list has; its references to members are not counted. */
+static struct p4n_selector_group *new_group(struct p4n_profile *p, const struct p4n_record *h)
 {
-	struct p4n_selector_group *g;
-	enum p4n_status s;
+	struct p4n_selector_group *g = calloc(1, sizeof(*g));
 
-	if (find_group(p, id))
-		return P4N_EXISTS;
-	if (is_full(p, id, p->n_groups))
-		return P4N_FULL;
-	g = calloc(1, sizeof(*g));
 	if (!g)
-		return P4N_NO_MEMORY;
-	g->id = id;
-	g->max_size = max_size;
-	s = set_members(p, g, members, n);
-	if (s == P4N_OK && !insert_sorted((void ***)(void *)&p->groups, &p->n_groups,
-					  offsetof(struct p4n_selector_group, id), id, g)) {
-		count_refs(p, members, n, -1);
-		s = P4N_NO_MEMORY;
-	}
-	if (s != P4N_OK)
-		free_group(NULL, g);
-	return s;
+		return NULL;
+	g->id = (uint32_t)h->handle;
+	g->max_size = h->prefix_len;
+	g->n = h->action;
+	g->members = malloc((g->n + 1) * sizeof(*g->members));
+	if (g->members && g->n)
+		memcpy(g->members, p4n_payload(h), g->n * sizeof(*g->members));
+	atomic_store(&g->choice, g->members ? choose(p, g) : NULL);
+	if (atomic_load(&g->choice))
+		return g;
+	free_group(NULL, g);
+	return NULL;
 }
 
-/* op: 1 insert, 2 modify. */
-P4N_EXPORT int p4n_group_write(struct p4n_instance *inst, uint32_t profile, int op, uint32_t id,
-			       uint32_t max_size, const struct p4n_group_member *members,
-			       uint32_t n)
+static void undo_insert_group(struct p4n_instance *inst, struct p4n_change *c)
 {
-	struct p4n_profile *p = inst->profiles[profile];
-	struct p4n_selector_group *g;
+	struct p4n_selector_group *g = c->to;
+
+	count_refs(c->object, g->members, g->n, -1);
+	drop_group(c->object, g);
+	p4n_retire(&inst->limbo, free_group, NULL, g, sizeof(*g));
+}
+
+static void undo_delete_group(struct p4n_instance *inst, struct p4n_change *c)
+{
+	struct p4n_selector_group *g = c->from;
+
+	(void)inst;
+	(void)keep_group(c->object, g);
+	count_refs(c->object, g->members, g->n, 1);
+}
+
+static void settle_delete_group(struct p4n_instance *inst, struct p4n_change *c)
+{
+	p4n_retire(&inst->limbo, free_group, NULL, c->from, sizeof(struct p4n_selector_group));
+}
+
+/* What a group is made of goes to another one, and the other's to it. */
+static void swap(struct p4n_profile *p, struct p4n_selector_group *g, struct p4n_selector_group *o)
+{
+	struct p4n_group_member *members = g->members;
+	uint32_t n = g->n, max_size = g->max_size;
+
+	count_refs(p, o->members, o->n, 1);
+	count_refs(p, g->members, g->n, -1);
+	g->members = o->members;
+	g->n = o->n;
+	g->max_size = o->max_size;
+	o->members = members;
+	o->n = n;
+	o->max_size = max_size;
+	atomic_store(&o->choice, atomic_exchange(&g->choice, atomic_load(&o->choice)));
+}
+
+static void settle_modify_group(struct p4n_instance *inst, struct p4n_change *c)
+{
+	p4n_retire(&inst->limbo, free_group, NULL, c->from, sizeof(struct p4n_selector_group));
+}
+
+static void undo_modify_group(struct p4n_instance *inst, struct p4n_change *c)
+{
+	swap(c->object, c->to, c->from);
+	p4n_retire(&inst->limbo, free_group, NULL, c->from, sizeof(struct p4n_selector_group));
+}
+
+static enum p4n_status write_group(struct p4n_profile *p, const struct p4n_record *h,
+				   struct p4n_change *c)
+{
+	struct p4n_selector_group *g = find_group(p, (uint32_t)h->handle), *made;
+
+	if (h->op == OP_GROUP_INSERT ? g != NULL : !g)
+		return g ? P4N_EXISTS : P4N_MISSING;
+	if (!g && is_full(p, (uint32_t)h->handle, p->n_groups))
+		return P4N_FULL;
+	made = new_group(p, h);
+	if (!made)
+		return P4N_NO_MEMORY;
+	if (g) {
+		swap(p, g, made);
+		*c = (struct p4n_change){settle_modify_group, undo_modify_group, h, p, made, g};
+		return P4N_OK;
+	}
+	if (!keep_group(p, made)) {
+		free_group(NULL, made);
+		return P4N_NO_MEMORY;
+	}
+	count_refs(p, made->members, made->n, 1);
+	*c = (struct p4n_change){NULL, undo_insert_group, h, p, NULL, made};
+	return P4N_OK;
+}
+
+static enum p4n_status delete_group(struct p4n_profile *p, const struct p4n_record *h,
+				    struct p4n_change *c)
+{
+	struct p4n_selector_group *g = find_group(p, (uint32_t)h->handle);
+
+	if (!g || g->refs)
+		return g ? P4N_IN_USE : P4N_MISSING;
+	drop_group(p, g);
+	count_refs(p, g->members, g->n, -1);
+	*c = (struct p4n_change){settle_delete_group, undo_delete_group, h, p, g, NULL};
+	return P4N_OK;
+}
+
+/* `handle` is the id, `action` the number of members, prefix_len the group's own bound or 0. */
+enum p4n_status p4n_group_op(struct p4n_instance *inst, const struct p4n_record *h,
+			     struct p4n_change *c)
+{
+	struct p4n_profile *p;
 	enum p4n_status s;
 
-	pthread_mutex_lock(&inst->lock);
-	s = check_members(p, members, n, max_size);
-	g = find_group(p, id);
-	if (s == P4N_OK && op == 1) {
-		s = insert_group(p, id, max_size, members, n);
-	} else if (s == P4N_OK) {
-		s = g ? set_members(p, g, members, n) : P4N_MISSING;
-		if (s == P4N_OK)
-			g->max_size = max_size;
-	}
-	p4n_limbo_flush(&inst->limbo);
-	pthread_mutex_unlock(&inst->lock);
-	return (int)s;
-}
-
-P4N_EXPORT int p4n_group_delete(struct p4n_instance *inst, uint32_t profile, uint32_t id)
-{
-	struct p4n_profile *p = inst->profiles[profile];
-	enum p4n_status s = P4N_OK;
-	struct p4n_selector_group *g;
-
-	pthread_mutex_lock(&inst->lock);
-	g = find_group(p, id);
-	if (!g) {
-		s = P4N_MISSING;
-	} else if (g->refs) {
-		s = P4N_IN_USE;
-	} else {
-		remove_sorted((void **)p->groups, &p->n_groups,
-			      offsetof(struct p4n_selector_group, id), id);
-		count_refs(p, g->members, g->n, -1);
-		p4n_retire(&inst->limbo, free_group, NULL, g, sizeof(*g));
-		p4n_limbo_flush(&inst->limbo);
-	}
-	pthread_mutex_unlock(&inst->lock);
-	return (int)s;
+	if (h->table >= inst->pipeline->n_profiles)
+		return P4N_BAD_RECORD;
+	p = inst->profiles[h->table];
+	if (h->op == OP_GROUP_DELETE)
+		return delete_group(p, h, c);
+	if (!p4n_payload_is(h, h->action, sizeof(struct p4n_group_member)))
+		return P4N_BAD_RECORD;
+	s = check_members(p, (const struct p4n_group_member *)(const void *)p4n_payload(h),
+			  h->action, h->prefix_len);
+	return s == P4N_OK ? write_group(p, h, c) : s;
 }
 
 /* The group with the lowest id >= *id: its size and members (at most cap); their number, or -1. */
@@ -416,22 +503,25 @@ enum p4n_status p4n_profile_bind(struct p4n_profile *p, struct p4n_entry *e)
 	return P4N_OK;
 }
 
-void p4n_profile_unbind(struct p4n_profile *p, struct p4n_entry *e)
+void p4n_profile_count(const struct p4n_entry *e, int by)
 {
 	void *target;
 
-	(void)p;
 	memcpy(&target, e->data, sizeof(target));
 	if (e->flags & P4N_ENTRY_GROUP)
-		((struct p4n_selector_group *)target)->refs--;
+		((struct p4n_selector_group *)target)->refs += (uint32_t)by;
 	else
-		((struct p4n_member *)target)->refs--;
+		((struct p4n_member *)target)->refs += (uint32_t)by;
 }
 
 void p4n_profile_port_changed(struct p4n_profile *p)
 {
-	for (uint32_t i = 0; i < p->n_groups; i++)
-		(void)choose(p, p->groups[i]);
+	for (uint32_t i = 0; i < p->n_groups; i++) {
+		struct p4n_choice *c = choose(p, p->groups[i]);
+
+		if (c)
+			retire_choice(p, atomic_exchange(&p->groups[i]->choice, c));
+	}
 }
 
 struct p4n_profile *p4n_profile_create(struct p4n_instance *inst, uint32_t index)

@@ -237,12 +237,25 @@ enum p4n_status p4n_table_remove(struct p4n_table *t, struct p4n_entry *e)
 	return P4N_OK;
 }
 
+void p4n_table_prepare(struct p4n_table *t)
+{
+	struct p4n_table_writer *w = t->writer;
+
+	if (w->dirty && p4n_ternary_prepare(w->ternary)) {
+		w->dirty = false;
+		w->ready = true;
+	}
+}
+
 bool p4n_table_publish(struct p4n_table *t)
 {
-	if (!t->writer->dirty)
-		return true;
-	t->writer->dirty = false;
-	return p4n_ternary_publish(t->writer->ternary);
+	struct p4n_table_writer *w = t->writer;
+
+	p4n_table_prepare(t);
+	if (w->ready)
+		p4n_ternary_publish(w->ternary);
+	w->ready = false;
+	return !w->dirty;
 }
 
 /* --- creation ---------------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@ struct p4n_ternary_writer {
 	uint32_t n_blocks, cap;
 	uint32_t n_rules, since_repack;
 	uint64_t bytes;
+	struct p4n_ternary_root *next; /* prepared, to be published */
 	struct block *spare; /* one freed block of the current width: copying is the common case */
 };
 
@@ -511,10 +512,10 @@ static void free_root(void *owner, void *what)
 	free(what);
 }
 
-bool p4n_ternary_publish(struct p4n_ternary_writer *w)
+bool p4n_ternary_prepare(struct p4n_ternary_writer *w)
 {
-	struct p4n_ternary_root *old = atomic_load(&w->table->ternary), *root;
 	uint32_t full = (w->n_rules + 64 * WIDE - 1) / (64 * WIDE);
+	struct p4n_ternary_root *root;
 
 	if (w->n_rules <= 48 && w->n_blocks && w->blocks[0]->words != 1)
 		(void)repack(w, 1);
@@ -531,9 +532,18 @@ bool p4n_ternary_publish(struct p4n_ternary_writer *w)
 		w->blocks[i]->fresh = false;
 		root->blocks[i] = w->blocks[i];
 	}
-	atomic_store_explicit(&w->table->ternary, root, memory_order_release);
-	p4n_retire(w->limbo, free_root, NULL, old, 64);
+	free(w->next);
+	w->next = root;
 	return true;
+}
+
+void p4n_ternary_publish(struct p4n_ternary_writer *w)
+{
+	struct p4n_ternary_root *old = atomic_load(&w->table->ternary);
+
+	atomic_store_explicit(&w->table->ternary, w->next, memory_order_release);
+	w->next = NULL;
+	p4n_retire(w->limbo, free_root, NULL, old, 64);
 }
 
 struct p4n_ternary_writer *p4n_ternary_create(struct p4n_table *t, struct p4n_limbo *limbo,
@@ -547,10 +557,11 @@ struct p4n_ternary_writer *p4n_ternary_create(struct p4n_table *t, struct p4n_li
 	w->limbo = limbo;
 	w->key_off = key_off;
 	w->key_pad = key_pad;
-	if (!p4n_layout_init(&w->layout, t->desc) || !p4n_ternary_publish(w)) {
+	if (!p4n_layout_init(&w->layout, t->desc) || !p4n_ternary_prepare(w)) {
 		p4n_ternary_destroy(w);
 		return NULL;
 	}
+	p4n_ternary_publish(w);
 	return w;
 }
 
@@ -564,6 +575,7 @@ void p4n_ternary_destroy(struct p4n_ternary_writer *w)
 	for (uint32_t i = 0; i < w->n_blocks; i++)
 		free(w->blocks[i]);
 	free(w->spare);
+	free(w->next);
 	free(w->blocks);
 	free(w->layout.positions);
 	free(w->layout.elements);

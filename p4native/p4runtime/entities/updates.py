@@ -1,14 +1,10 @@
-"""What every write of a single entity returns: how to take it back."""
+"""Which types of update an entity takes."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from finsy.proto import p4r
 
 from p4native.p4runtime.errors import invalid_argument
-
-Undo = Callable[[], None]
 
 
 def only_modify(what: str, kind: int) -> None:
