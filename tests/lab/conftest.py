@@ -66,7 +66,7 @@ def start_lab(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
 @contextlib.contextmanager
 def starter(name: str, letter: str) -> Iterator[Callable[..., Process]]:
-    """A function that starts labs with one run directory, their links with a letter; each ends with the block."""
+    """A function that starts labs, their links with a letter; each ends with the block."""
     started: list[Process] = []
     run_dir = new_run_dir(name)
     base = free_ports(4)
