@@ -81,11 +81,15 @@ def require_c_compiler() -> None:
 def compile_program(source: Path, compiler: str, build: Path = BUILD) -> Program:
     """Compile a P4 program unless its sources have not changed since the last time.
 
+    What p4c makes lies in a folder of its own: labs with different compilers may run side by side,
+    and a NIC whose program changes under its controller loses its entries.
+
     Raises LabError with the compiler's own diagnostics (``file:line:col`` and a caret).
     """
     if not source.is_file():
         raise LabError(f"there is no P4 program {source}; give the path of a .p4 file.")
     name = source.stem
+    build = build if compiler == "native" else build / compiler
     program = Program(name, build / f"{name}.json", build / f"{name}.p4info.txtpb")
     stamp = build / f"{name}.stamp"
     wanted = _fingerprint(source, compiler)
