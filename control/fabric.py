@@ -15,7 +15,7 @@ from finsy.proto import p4r
 from control import announce
 from control.counters import port_stats
 from control.difference import Key
-from control.errors import ControlError, NicDownError
+from control.errors import ControlError, NicDownError, RefusedError
 from control.events import HISTORY, EventBus
 from control.model import DesiredState, Placement
 from control.nic import Nic, Step
@@ -308,7 +308,7 @@ class Fabric:
                 tags=self._tags.get(nic.name),
             )
         except ValueError as error:
-            raise ControlError(str(error)) from None
+            raise RefusedError(str(error)) from None
 
     def _compile(self, nic: Nic, placements: Placements) -> Entities:
         """The entities that a NIC should hold with the VMs placed so, from now on."""

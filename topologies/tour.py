@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from subprocess import PIPE
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
-from control.errors import ControlError
+from control.errors import ControlError, RefusedError
 from control.migration.record import Options
 from topologies import tour_policy
 from topologies.errors import LabError
@@ -33,9 +34,15 @@ class Result:
     """One step's outcome for the table."""
 
     name: str
-    passed: bool
+    outcome: Literal["pass", "refused", "FAIL"]
     detail: str
     seconds: float
+
+    @property
+    def mark(self) -> str:
+        """The outcome in its colour."""
+        colour = {"pass": "green", "refused": "yellow", "FAIL": "red"}[self.outcome]
+        return f"[{colour}]{self.outcome}[/]"
 
 
 class Tour:
@@ -73,10 +80,10 @@ class Tour:
         yield "counters", self.counters
 
     def policy_steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        """Steps that need the programmable NIC, and the VMs in one plain network."""
+        """Steps that need the VMs in one plain network."""
         lab, a, b, far = self.lab, self.a, self.b, self.far
         plain = [network.vni is None for network in lab.controller.state.networks] == [True]
-        if lab.kit.name != "hybrid" or not plain or far is None:
+        if not plain or far is None:
             return
         yield f"security group on {far.name}", lambda: tour_policy.security_group(lab, a, far)
         yield "load balancer", lambda: tour_policy.load_balancer(lab, a, [b, far])
@@ -182,34 +189,47 @@ class Tour:
 
 
 def run(lab: Lab, console: Console) -> bool:
-    """Walk the tour, print the table, and return whether all steps passed."""
+    """Walk the tour, print the table, and return whether no step failed.
+
+    What a plane other than the hybrid NIC cannot do it refuses with the reason: that is shown, and
+    is no failure.
+    """
     results = []
     for name, step in Tour(lab).steps():
-        began = time.monotonic()
         with console.status(name):
-            try:
-                detail, passed = step(), True
-            except (StepFailed, LabError, ControlError) as problem:
-                detail, passed = str(problem), False
-        results.append(Result(name, passed, detail, time.monotonic() - began))
-        mark = "[green]pass[/]" if passed else "[red]FAIL[/]"
-        console.print(f"{mark} {name}: {detail}", highlight=False)
+            result = take(lab, name, step)
+        results.append(result)
+        console.print(f"{result.mark} {name}: {result.detail}", highlight=False)
     console.print(_table(results))
-    passed_all = all(result.passed for result in results)
-    if not passed_all:
+    well = all(result.outcome != "FAIL" for result in results)
+    if not well:
         console.print(f"events: {lab.rundir.logs}/lab.log", highlight=False)
-    return passed_all
+    return well
+
+
+def take(lab: Lab, name: str, step: Callable[[], str]) -> Result:
+    """Take one step of the tour."""
+    outcome: Literal["pass", "refused", "FAIL"] = "pass"
+    began = time.monotonic()
+    try:
+        detail = step()
+    except (StepFailed, LabError, ControlError) as problem:
+        refused = isinstance(problem, RefusedError) and lab.kit.name != "hybrid"
+        outcome, detail = "refused" if refused else "FAIL", str(problem)
+    return Result(name, outcome, detail, time.monotonic() - began)
 
 
 def _table(results: list[Result]) -> Table:
     """The pass/fail table."""
-    count = sum(result.passed for result in results)
-    table = Table(title=f"tour: {count} of {len(results)} steps passed", title_justify="left")
+    outcomes = [result.outcome for result in results]
+    title = f"tour: {outcomes.count('pass')} of {len(results)} steps passed"
+    if refused := outcomes.count("refused"):
+        title += f", {refused} refused by this plane"
+    table = Table(title=title, title_justify="left")
     table.add_column("step")
     table.add_column("")
     table.add_column("seen")
     table.add_column("s", justify="right")
     for result in results:
-        mark = "[green]pass[/]" if result.passed else "[red]FAIL[/]"
-        table.add_row(result.name, mark, result.detail, f"{result.seconds:.1f}")
+        table.add_row(result.name, result.mark, result.detail, f"{result.seconds:.1f}")
     return table
