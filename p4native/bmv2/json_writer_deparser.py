@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from p4native.bmv2.json_writer_actions import header_operation
 from p4native.bmv2.json_writer_context import Context, Json
 from p4native.bmv2.json_writer_exprs import ExprWriter
 from p4native.bmv2.json_writer_externs import ExternWriter
@@ -26,9 +25,7 @@ def write_deparser(context: Context, exprs: ExprWriter, json: Json) -> None:
         elif isinstance(s, core.Assign) and isinstance(s.value, core.Const):
             value = [exprs.target(s.target), exprs.argument(s.value)]
             primitives.append({"op": "assign", "parameters": value})
-        elif (made := header_operation(context, s)) is not None and isinstance(s, core.SetValid):
-            primitives.append(made)
-        else:
+        else:  # not setValid either: BMv2 has made room for the headers before
             context.error("this is not supported within a deparser on this target", s.loc)
     json["deparsers"].append(
         {

@@ -46,6 +46,11 @@ CASES = {
         "hdr.h.a / 3",
         "'/' needs operands known at compile time",
     ),
+    "digest of a header": (
+        {"apply": "\ndigest(1, hdr.h);"},
+        "digest(1",
+        "not of the header 'h_t'",
+    ),
     "register of structs": (
         {
             "types": "struct s_t { bit<8> a; }",
@@ -98,6 +103,11 @@ CASES = {
     "condition in a deparser": (
         {"deparser": "\nif (hdr.h.a == 1) { pkt.emit(hdr.h); }"},
         "if (hdr.h.a",
+        "not supported within a deparser",
+    ),
+    "header made in a deparser": (
+        {"deparser": "h_t z = {\n1, 2, 3 }; pkt.emit(z);"},
+        "h_t z = {",
         "not supported within a deparser",
     ),
     "bool action parameter": (

@@ -7,7 +7,15 @@ from typing import Any
 
 from p4native.frontend import ir
 from p4native.frontend.diagnostics import NOWHERE, Loc
-from p4native.frontend.types import StackType, StructType, Type, bits, underlying, width_bits
+from p4native.frontend.types import (
+    StackType,
+    StructType,
+    Type,
+    bits,
+    is_header,
+    underlying,
+    width_bits,
+)
 from p4native.midend import core, fold
 from p4native.midend.elaborate.errors import Unsupported
 from p4native.midend.elaborate.scope import Frame
@@ -174,6 +182,9 @@ class Externs:
         named = self._named(frame, e)
         t = next(iter(e.type_args.values()), None)
         declared = underlying(frame.type(t)) if t is not None else None
+        if declared is not None and is_header(declared):
+            message = f"a digest is made of a struct or a list, not of the header '{declared}'"
+            raise Unsupported(message, e.loc)
         if isinstance(declared, StructType):
             name = declared.decl.external_name.lstrip(".")
         else:
