@@ -7,16 +7,27 @@ Each type has a table of names and data plane values. A name gets its value
 * otherwise when it is first written: the highest value that nothing has yet.
 
 A value that no name stands for reads as its decimal number, so every packet and entry can be shown.
+A name that is read, deleted or in a packet-out and stands for nothing is not there: only an update
+that takes effect gives a value to it.
 """
 
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from finsy.proto import p4t
+from finsy.proto import p4t, rpc_code
 
-from p4native.p4runtime.errors import invalid_argument, out_of_range, resource_exhausted
+from p4native.p4runtime.errors import (
+    P4RuntimeError,
+    invalid_argument,
+    out_of_range,
+    resource_exhausted,
+)
+from p4native.switch.draft import Draft
 
 MAX_NAMES = 65536
 """Names that one type remembers."""
@@ -25,11 +36,25 @@ _PAIR = re.compile(r'\{\s*"([^"]*)"\s*,\s*(0[xX][0-9a-fA-F]+|\d+)\s*\}')
 _NUMBER = re.compile(r"0|[1-9][0-9]*")
 
 
+class UnknownNameError(P4RuntimeError):
+    """A name stands for nothing."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(rpc_code.NOT_FOUND, f"{what}: nothing is called {name!r}")
+
+
+class _Learner(threading.local):
+    """Where this thread notes which names are new; None while it gives no values to names."""
+
+    draft: Draft | None = None
+
+
 class Names:
     """The names of one type of `width` bits in the data plane."""
 
-    def __init__(self, key: str, width: int, mappings: dict[str, int]) -> None:
+    def __init__(self, key: str, width: int, mappings: dict[str, int], learner: _Learner) -> None:
         """Start with the program's own mappings; INVALID_ARGUMENT if they contradict themselves."""
+        self._learner = learner
         self.key = key
         self.width = width
         self._values = dict(mappings)
@@ -47,19 +72,24 @@ class Names:
         return hash((self.key, self.width))
 
     def value(self, data: bytes, what: str) -> int:
-        """Return the value that a name stands for, now or from now on."""
+        """Return the value that a name stands for, now or, while names are learnt, from now on."""
         if not data and "" not in self._values:
             raise out_of_range(f"{what}: empty string, expected a name")
         name = _text(data, what)
         known = self._values.get(name)
         if known is not None:
             return known
+        draft = self._learner.draft
         value = int(name) if _NUMBER.fullmatch(name) else None
         if value is None or value >> self.width:
+            if draft is None:
+                raise UnknownNameError(what, name)
             value = self._free_value(name, what)
         elif value in self._names:
             raise invalid_argument(f"{what}: {name} is the value of {self._names[value]!r} already")
-        self._keep(name, value)
+        if draft is not None:
+            self._keep(name, value)
+            draft.on_refusal(lambda: self._forget(name, value))
         return value
 
     def name(self, value: int) -> bytes:
@@ -89,6 +119,10 @@ class Names:
         self._values[name] = value
         self._names[value] = name
 
+    def _forget(self, name: str, value: int) -> None:
+        del self._values[name], self._names[value]
+        self._next = max(self._next, value)
+
 
 class Translations:
     """The types of one P4Info that are strings to the controller; one table per URI."""
@@ -97,6 +131,16 @@ class Translations:
         """Take the types from `type_info`."""
         self.types = types
         self._tables: dict[str, Names] = {}
+        self._learner = _Learner()
+
+    @contextmanager
+    def learning(self, draft: Draft) -> Iterator[None]:
+        """Give values to new names while the block runs, in this thread, as part of a draft."""
+        self._learner.draft = draft
+        try:
+            yield
+        finally:
+            self._learner.draft = None
 
     def is_string(self, type_name: str) -> bool:
         """Whether values of this type are strings."""
@@ -115,7 +159,7 @@ class Translations:
         spec = self.types.new_types[type_name]
         key = spec.translated_type.uri or type_name
         if key not in self._tables:
-            self._tables[key] = Names(key, width, _mappings(spec))
+            self._tables[key] = Names(key, width, _mappings(spec), self._learner)
         found = self._tables[key]
         if found.width != width:
             raise invalid_argument(

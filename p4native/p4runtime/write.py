@@ -218,7 +218,12 @@ def _plan(
 ) -> P4RuntimeError | None:
     """Make an update part of the draft; return why it cannot be."""
     try:
-        _plan_update(draft, context, batch[index])
+        update = batch[index]
+        if update.type == tables.DELETE:
+            _plan_update(draft, context, update)
+        else:
+            with context.loaded.info.translations.learning(draft):
+                _plan_update(draft, context, update)
     except DecodeError:
         return invalid_argument("the update is not a p4.v1.Update message")
     except P4RuntimeError as error:

@@ -157,6 +157,7 @@ def test_ports_come_and_go_while_packets_flow() -> None:
             device.add_port(1, c.port)
         with pytest.raises(SwitchError, match="no such interface"):
             device.add_port(4, "nonesuch")
+        os.fstat(0)  # nor was a descriptor closed that the port never had
 
 
 @pytest.mark.parametrize("mtu", [1500, 1600])

@@ -105,6 +105,7 @@ def test_group_rules(lab: Lab) -> None:
         (build.group("spread", 1, 3), "NOT_FOUND"),
         (build.group("spread", 1, 1, max_size=0), "INVALID_ARGUMENT"),
         (build.group("spread", 1, 1, max_size=9), "INVALID_ARGUMENT"),
+        (build.group("spread", 1, 1, max_size=-1), "INVALID_ARGUMENT"),
         (build.group("spread", 1, (1, 9, None)), "RESOURCE_EXHAUSTED"),
         (build.group("spread", 1, (1, 1, 77)), "INVALID_ARGUMENT"),
     ):
@@ -265,6 +266,18 @@ def test_a_full_selector_of_one_shots_can_be_modified(lab: Lab) -> None:
     lab.client.modify(*entries)
     lab.client.modify(build.entry("selector_table", {"key": 0}, build.one_shot((forward, 7))))
     lab.client.insert(extra)
+
+
+@pytest.mark.native_only
+def test_a_group_outlives_the_port_that_it_watches(lab: Lab) -> None:
+    build = lab.build
+    lab.client.insert(build.member("spread", 1, build.action("forward", port=2)))
+    lab.native.device.add_port(9)
+    lab.client.insert(*[build.group("spread", number, (1, 3, 9)) for number in (1, 2)])
+    lab.native.device.remove_port(9)
+    assert lab.client.refused(MODIFY, build.group("spread", 1, (1, 1, 9))) == ["INVALID_ARGUMENT"]
+    lab.client.modify(build.group("spread", 1, (1, 8, None)))
+    lab.client.delete(build.group("spread", 1), build.group("spread", 2))
 
 
 @pytest.mark.bmv2_gap("watch ports are returned as written, not canonical")

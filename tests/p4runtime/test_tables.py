@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import grpc
 import pytest
 from finsy.proto import p4r
 
 from .builder import DELETE, INSERT, MODIFY, meter_config
+from .client import update_codes
 from .conftest import Lab
 
 EXACT = {"dst": 0x0A, "port": 3}
@@ -273,6 +275,16 @@ def test_idle_timeout_only_where_supported(lab: Lab) -> None:
     hit = exact(lab)
     hit.table_entry.time_since_last_hit.SetInParent()
     assert lab.client.refused(INSERT, hit) == ["INVALID_ARGUMENT"]
+
+
+@pytest.mark.bmv2_gap("time_since_last_hit is ignored where there is none")
+def test_time_since_last_hit_is_not_everywhere(lab: Lab) -> None:
+    default = lab.build.entry("idle_table", is_default_action=True)
+    for asked in (lab.build.entry("exact_table"), default):
+        asked.table_entry.time_since_last_hit.SetInParent()
+        with pytest.raises(grpc.RpcError) as caught:
+            lab.client.read(asked)
+        assert update_codes(caught.value) == ["INVALID_ARGUMENT"]
 
 
 def test_idle_timeout_is_read_back_exactly(lab: Lab) -> None:

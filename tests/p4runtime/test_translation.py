@@ -8,7 +8,7 @@ import grpc
 import pytest
 from finsy.proto import p4d, p4r
 
-from .builder import DELETE, INSERT, Builder
+from .builder import DELETE, INSERT, MODIFY, Builder
 from .client import Client
 from .conftest import PROGRAMS, Lab, fresh_election
 from .programs import load_program
@@ -71,14 +71,24 @@ def test_bad_names_are_refused(lab: Lab) -> None:
 
 
 def test_a_type_has_as_many_names_as_values(lab: Lab) -> None:
-    entries = [route(lab, f"vrf {n}".encode(), b"1") for n in range(60)]
-    lab.client.insert(*entries)
-    lab.client.delete(*entries)
-    codes = set()
-    for start in range(60, 1080, 60):
-        more = [route(lab, f"vrf {n}".encode(), b"1") for n in range(start, start + 60)]
-        codes |= set(lab.client.refused(DELETE, *more))
-    assert codes == {"NOT_FOUND", "RESOURCE_EXHAUSTED"}
+    lab.client.insert(vrf_entry(lab, b"1", b"default"))
+    lab.client.modify(*[vrf_entry(lab, b"1", f"vrf {n}".encode()) for n in range(1021)])
+    assert lab.client.refused(MODIFY, vrf_entry(lab, b"1", b"more")) == ["RESOURCE_EXHAUSTED"]
+
+
+@pytest.mark.parametrize("atomicity", ["CONTINUE_ON_ERROR", "DATAPLANE_ATOMIC"])
+def test_only_what_takes_effect_gives_a_name_its_value(lab: Lab, atomicity: str) -> None:
+    """Reads, deletions and refused updates leave nothing behind."""
+    unknown = vrf_entry(lab, b"right", b"blue")
+    assert lab.client.read(lab.build.entry("vrf_table", {"port": b"right"})) == []
+    assert lab.client.refused(DELETE, unknown) == ["NOT_FOUND"]
+    update = p4r.Update(type=MODIFY, entity=unknown)
+    with pytest.raises(grpc.RpcError):
+        lab.client.write([update], atomicity)
+    lab.client.insert(vrf_entry(lab, b"left", b"red"))
+    taken, free = (vrf_entry(lab, str(FIRST_GIVEN - n).encode(), b"red") for n in (0, 1))
+    assert lab.client.refused(INSERT, taken) == ["INVALID_ARGUMENT"]  # it is what left stands for
+    lab.client.insert(free)
 
 
 def test_packet_in_and_out(lab: Lab) -> None:

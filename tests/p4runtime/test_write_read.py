@@ -158,6 +158,8 @@ def test_filters(lab: Lab) -> None:
     assert found(controller_metadata=7) == [1]
     assert found(action=p4r.Action(action_id=drop.action_id)) == [1, 2]
     assert found(action=p4r.Action(action_id=drop.action_id), metadata=b"b", priority=6) == [2]
+    assert found(match={"port": 1}, action=p4r.Action(action_id=drop.action_id)) == [2]
+    assert found(match={"port": 1}, priority=5, action=drop) == []
     everything = lab.client.read(p4r.Entity(table_entry=p4r.TableEntry()))
     own = [e for e in everything if not e.table_entry.is_const]
     assert sorted(own, key=str) == sorted(entries, key=str)
@@ -170,6 +172,21 @@ def test_empty_match_with_priority_reads_the_dont_care_entry(lab: Lab) -> None:
     narrow = lab.build.entry("range_table", {"op": 4}, mark, priority=4)
     lab.client.insert(wide, narrow)
     assert lab.client.read(lab.build.entry("range_table", priority=3)) == [wide]
+
+
+@pytest.mark.bmv2_gap("filters do not apply to default entries, which lack their NoAction")
+def test_filters_apply_to_default_entries(lab: Lab) -> None:
+    build, nothing = lab.build, p4r.Action(action_id=lab.build.id("actions", "NoAction"))
+
+    def defaults(table: str, action: p4r.Action | None = None) -> list[p4r.Entity]:
+        return lab.client.read(build.entry(table, None, action, is_default_action=True))
+
+    own = build.entry("exact_table", None, nothing, is_default_action=True)
+    assert defaults("exact_table") == defaults("exact_table", nothing) == [own]
+    assert defaults("exact_table", p4r.Action(action_id=build.id("actions", "drop"))) == []
+    for table in ("selector_table", "profile_table"):
+        constant = build.entry(table, None, nothing, is_default_action=True, is_const=True)
+        assert defaults(table) == [constant]
 
 
 @pytest.mark.bmv2_gap("filters without a table are ignored")

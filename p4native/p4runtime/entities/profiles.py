@@ -81,9 +81,9 @@ def write_group(
     name = (profile.info.id, number)
     old = loaded.groups.get(name)
     _check(loaded, profile, kind, what, number, known=old is not None)
-    members = [] if kind == DELETE else _members(device, cpu_port, profile, what, message)
     if kind == INSERT:
         _check_max_size(profile, what, message.max_size)
+    members = [] if kind == DELETE else _members(device, cpu_port, profile, what, message)
     if kind == MODIFY and old is not None and old.max_size != message.max_size:
         raise invalid_argument(f"{what}: max_size may not change from {old.max_size}")
     before = 0 if old is None else group_size(profile, old.members)

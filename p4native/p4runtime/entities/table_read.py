@@ -15,10 +15,12 @@ from p4native.p4runtime.entities.tables import find_table
 from p4native.p4runtime.errors import invalid_argument
 from p4native.p4runtime.pipeline import LoadedPipeline
 from p4native.p4runtime.roles import RoleScope
+from p4native.p4runtime.translation import UnknownNameError
 from p4native.switch.device import IdleEntry
 from p4native.switch.records import Entry, Flag, unpack_entry
 
 _SIZE_BYTES = 4
+_NO_ACTION = -1
 
 
 class TableQuery:
@@ -43,7 +45,7 @@ class TableQuery:
         found: list[tuple[BoundTable, memoryview | Entry]] = []
         for table in self._tables:
             if request.is_default_action:
-                entry = state.default(table.index)
+                entry = state.default(table.index) or _constant_default(table)
                 if entry is not None:
                     found.append((table, entry))
             elif self._match is not None and (request.priority or not table.info.priority):
@@ -64,10 +66,8 @@ class TableQuery:
 
     def records(self, table: BoundTable, copied: memoryview | Entry) -> Iterator[Entry]:
         """Yield the records in a copied chunk that pass the filters on key and action."""
-        if isinstance(copied, Entry):
-            yield copied
-            return
-        for entry in _unpack_chunk(table, copied):
+        entries = [copied] if isinstance(copied, Entry) else _unpack_chunk(table, copied)
+        for entry in entries:
             if self._passes(table, entry):
                 yield entry
 
@@ -99,9 +99,11 @@ class TableQuery:
         if request.is_default_action and request.match:
             raise invalid_argument(f"table {name}: the default entry has no match")
         if request.match:
-            self._match = self._loaded.keys[table.info.id].encode(request.match)
-        if request.HasField("time_since_last_hit") and not table.info.idle_timeout:
-            raise invalid_argument(f"table {name} does not support idle timeout")
+            self._find_one(table)
+        timed = table.info.idle_timeout and not request.is_default_action
+        if request.HasField("time_since_last_hit") and not timed:
+            what = "the default entry of " if request.is_default_action else ""
+            raise invalid_argument(f"{what}table {name} does not support idle timeout")
         if request.HasField("counter_data") and table.info.counter is None:
             raise invalid_argument(f"table {name} has no direct counter")
         metered = request.HasField("meter_config") or request.HasField("meter_counter_data")
@@ -111,6 +113,12 @@ class TableQuery:
             action_id = request.action.action.action_id
             if request.action.WhichOneof("type") != "action" or action_id not in table.actions:
                 raise invalid_argument(f"table {name}: filter by an action id of its own")
+
+    def _find_one(self, table: BoundTable) -> None:
+        try:
+            self._match = self._loaded.keys[table.info.id].encode(self._request.match)
+        except UnknownNameError:
+            self._tables = []  # what nothing is called, no entry has
 
     def _passes(self, table: BoundTable, entry: Entry) -> bool:
         """Check the filters that a record answers by itself."""
@@ -122,7 +130,8 @@ class TableQuery:
         if request.HasField("action"):
             if entry.flags & (Flag.MEMBER | Flag.GROUP):
                 return False
-            return table.by_json_id[entry.action].id == request.action.action.action_id
+            action = table.by_json_id.get(entry.action)
+            return action is not None and action.id == request.action.action.action_id
         return True
 
     def _keeps(self, message: p4r.TableEntry) -> bool:
@@ -148,6 +157,21 @@ class TableQuery:
             fill_marks(entry.marks, out.meter_counter_data)
         if request.HasField("time_since_last_hit") and table.info.idle_timeout:
             out.time_since_last_hit.elapsed_ns = entry.age_ns
+
+
+def _constant_default(table: BoundTable) -> Entry | None:
+    """Return the default entry of an indirect table, which the engine does not have.
+
+    It is NoAction for ever (spec, "Default Entry"), or nothing where the P4Info does not have that.
+    """
+    if table.info.profile is None:
+        return None
+    action = next((a.json_id for a in table.actions.values() if a.name == "NoAction"), _NO_ACTION)
+    return Entry(
+        table.index, handle=0, key=b"", mask=b"", prefix_len=0, priority=0, action=action,
+        flags=Flag.CONST, data=b"", note=b"", idle_ns=0, age_ns=0, packets=0, bytes=0, meter=None,
+        marks=None,
+    )  # fmt: skip
 
 
 def fill_entry(

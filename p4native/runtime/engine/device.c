@@ -234,9 +234,11 @@ static int open_captures(struct p4n_port *port, const char *folder)
 	return port->in && port->out ? 0 : -EIO;
 }
 
-static int open_port(struct p4n_device *dev, struct p4n_port *port, const char *captures)
+static int open_port(struct p4n_device *dev, struct p4n_port *port, const char *captures,
+		     bool shared)
 {
-	int err = port->kind == P4N_PORT_PACKET ? p4n_receive_open(port) : 0;
+	uint32_t queues = shared ? P4N_SENDER_QUEUES : 1;
+	int err = port->kind == P4N_PORT_PACKET ? p4n_receive_open(port, queues) : 0;
 
 	if (!err && captures)
 		err = open_captures(port, captures);
@@ -266,14 +268,14 @@ P4N_EXPORT int p4n_port_add(struct p4n_device *dev, uint32_t number, const char 
 	port->number = number;
 	port->kind = interface ? P4N_PORT_PACKET
 			       : number == dev->cpu_port ? P4N_PORT_CPU : P4N_PORT_MEMORY;
-	port->n_queues = !interface ? 0 : shared ? P4N_SENDER_QUEUES : 1;
 	atomic_store(&port->up, true);
 	if (interface)
 		memcpy(port->name, interface, strlen(interface));
 	pthread_mutex_lock(&dev->lock);
 	port->slot = free_slot(dev);
 	if (!p4n_port_find(dev, number))
-		err = port->slot < P4N_MAX_SLOTS ? open_port(dev, port, captures) : -ENOSPC;
+		err = port->slot < P4N_MAX_SLOTS ? open_port(dev, port, captures, shared)
+						    : -ENOSPC;
 	if (err) {
 		free_port(port);
 	} else {

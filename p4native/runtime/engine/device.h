@@ -132,7 +132,7 @@ bool p4n_link_up(const char *name);
 uint32_t p4n_link_mtu(const char *name);
 
 /* --- receive.c: receive queues --- */
-int p4n_receive_open(struct p4n_port *port); /* all n_queues of them; 0 or -errno */
+int p4n_receive_open(struct p4n_port *port, uint32_t n); /* n of them at most; 0 or -errno */
 void p4n_receive_close(struct p4n_port *port);
 /* Follows an interface that came back under another index; the descriptors stay the same. */
 void p4n_receive_reopen(struct p4n_device *dev, struct p4n_port *port);

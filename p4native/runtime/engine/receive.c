@@ -179,20 +179,19 @@ static int open_all(int ifindex, int *fds, uint32_t *n)
 	return err;
 }
 
-int p4n_receive_open(struct p4n_port *port)
+int p4n_receive_open(struct p4n_port *port, uint32_t n)
 {
 	int fds[P4N_SENDER_QUEUES], err;
 
 	port->ifindex = (int)if_nametoindex(port->name);
 	if (!port->ifindex)
 		return -ENODEV;
-	err = open_all(port->ifindex, fds, &port->n_queues);
-	if (err) {
-		port->n_queues = 0;
+	err = open_all(port->ifindex, fds, &n);
+	if (err)
 		return err;
-	}
-	for (uint32_t i = 0; i < port->n_queues; i++)
+	for (uint32_t i = 0; i < n; i++)
 		port->rxq[i].fd = fds[i];
+	port->n_queues = n;
 	atomic_store(&port->up, p4n_link_up(port->name));
 	atomic_store(&port->mtu, p4n_link_mtu(port->name));
 	return 0;
