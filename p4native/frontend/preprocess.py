@@ -56,6 +56,12 @@ def is_system_file(name: str) -> bool:
     return name.startswith(str(STANDARD_INCLUDE))
 
 
+# What programs for several targets ask for, and what every C preprocessor defines.
+_PREDEFINED = dict.fromkeys(
+    ("__TARGET_BMV2__", "__STDC__", "__STDC_HOSTED__", "__ASSEMBLER__"), "1"
+)
+
+
 class Preprocessor:
     """Preprocesses one program; `output` is its text."""
 
@@ -71,7 +77,7 @@ class Preprocessor:
         self.too_deep = False
         self.dependencies: list[Path] = []
         self.once: set[Path] = set()
-        for name, value in defines.items():
+        for name, value in {**_PREDEFINED, **defines}.items():
             self._define_text(f"{name} {value}", Loc("<command line>", 1, 1))
         for builtin in ("__FILE__", "__LINE__"):
             self.macros.setdefault(builtin, Macro(builtin, None, (builtin,)))

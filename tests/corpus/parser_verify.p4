@@ -1,4 +1,5 @@
 // verify with own errors, lookahead, advance, local variables and a sub-parser (13.7, 13.8).
+// What a parser has written when it fails is seen, by the sub-parser, too.
 #include <core.p4>
 #include <v1model.p4>
 
@@ -24,11 +25,14 @@ struct headers_t {
 
 struct meta_t {
     bit<16> peeked;
+    bit<8>  progress;
 }
 
-parser TailParser(packet_in packet, in bit<8> skip, out tail_t tail, inout bit<16> peeked) {
+parser TailParser(packet_in packet, in bit<8> skip, out tail_t tail, inout bit<16> peeked,
+                  out bit<8> progress) {
     bit<32> distance;
     state start {
+        progress = skip + 1;
         distance = (bit<32>)skip * 8;
         packet.advance(distance);
         peeked = packet.lookahead<bit<16>>();
@@ -50,7 +54,7 @@ parser VerifyParser(packet_in packet, out headers_t hdr, inout meta_t meta,
         packet.extract(hdr.fixed);
         verify(hdr.fixed.version == 4, error.BadVersion);
         verify(hdr.fixed.length < 100, error.BadLength);
-        sub.apply(packet, 4w0 ++ hdr.fixed.skip, hdr.tail, meta.peeked);
+        sub.apply(packet, 4w0 ++ hdr.fixed.skip, hdr.tail, meta.peeked, meta.progress);
         transition accept;
     }
 }
@@ -68,6 +72,8 @@ control Feature(inout headers_t hdr, inout meta_t meta, inout standard_metadata_
             hdr.fixed.length = 0xe2;
         } else if (sm.parser_error == error.NoError && hdr.fixed.isValid()) {
             hdr.tail.value = meta.peeked + 1;
+        } else if (sm.parser_error == error.PacketTooShort) {
+            hdr.fixed.length = meta.progress;
         }
     }
 }

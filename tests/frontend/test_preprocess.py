@@ -52,6 +52,7 @@ def test_bad_condition(condition: str) -> None:
     ("text", "expected"),
     [
         ("#define A 1\nA", "1"),
+        ("#ifdef __TARGET_BMV2__\nyes\n#else\nno\n#endif", "yes"),
         ("#define F(x, y) x + y\nF(1, (2, 3))", "1 + (2, 3)"),
         ("#define F(x) #x\nF(a b)", '"a b"'),
         ("#define F(x, y) x##y\nF(a, b)", "ab"),

@@ -230,15 +230,12 @@ class Blocks:
     ) -> list[tuple[Value, Value]]:
         """Bind the arguments of an `apply`; returns the copies to make behind it."""
         args = self._own_parameters(instance, e, self.work.calls.evaluate_args(frame, e.args))
-        if not instance.shared:
-            known = instance.bound.get(e)
-            if known is None:
-                instance.bound[e] = args
-                return self.work.calls.bind(instance.frame, args, e.loc, copy=False)
-            if _same_args(known, args):
-                return self.work.calls.bind(instance.frame, args, e.loc, copy=False)
+        if instance.shared:
+            return self._bind_shared(instance, args, e.loc)
+        if not _same_args(instance.bound.setdefault(e, args), args):
             raise Unsupported("this apply is reached with different arguments", e.loc)
-        return self._bind_shared(instance, args, e.loc)
+        parser = isinstance(instance.decl, ir.ParserDecl)
+        return self.work.calls.bind(instance.frame, args, e.loc, copy=False, may_not_return=parser)
 
     @staticmethod
     def _own_parameters(

@@ -108,10 +108,12 @@ class Calls:
         loc: Loc,
         *,
         copy: bool,
+        may_not_return: bool = False,
     ) -> list[tuple[Value, Value]]:
         """Bind parameters in `callee`; returns the (target, source) copies to make afterwards.
 
-        `copy` forces copy-in/copy-out even where the arguments do not overlap.
+        `copy` forces copy-in/copy-out even where the arguments do not overlap. A parser that
+        ends in an error does not return: what it has written shall be seen all the same.
         """
         overlapping = copy or _overlap(args)
         after: list[tuple[Value, Value]] = []
@@ -122,7 +124,11 @@ class Calls:
             elif isinstance(value, CopiedIn):
                 callee.values[param] = value.copy
                 after.append((value.target, value.copy))
-            elif overlapping or isinstance(value, DontCareValue) or _partial(param, value):
+            elif (
+                overlapping
+                or isinstance(value, (DontCareValue, core.Slice))
+                or (_shows_old_value(param, value) and not may_not_return)
+            ):
                 storage = self._local(callee, param, value, loc)
                 if direction == "inout":
                     self.work.assigns.assign(storage, value, loc)
@@ -302,14 +308,9 @@ def _root(node: ir.Node) -> ir.Path | None:
     return node if isinstance(node, ir.Path) else None
 
 
-def _partial(param: ir.Param, value: Value) -> bool:
-    """Whether an argument cannot stand for its parameter.
-
-    That is so for part of a field, and for a scalar `out`, which must not show its old value.
-    """
-    return isinstance(value, core.Slice) or (
-        param.direction == "out" and isinstance(value, core.Expr)
-    )
+def _shows_old_value(param: ir.Param, value: Value) -> bool:
+    """Whether an `out` argument, used in place, could be read before it is written."""
+    return param.direction == "out" and isinstance(value, core.Expr)
 
 
 def _cells(param: ir.Param, value: Value) -> Iterator[Cell]:
