@@ -391,7 +391,7 @@ class Fabric:
         here = [
             vm
             for vm, places in self.placements.items()
-            if any(p.nic == nic and p.role in ("active", "parked") for p in places)
+            if any(p.nic == nic and p.is_home for p in places)
         ]
         session = self.nic(nic)
         frames = [

@@ -60,7 +60,7 @@ class Controller:
         await self.fabric.start(state)
         self.migrations.restore()
         for vm in self.state.vms:
-            await self._hypervisor.attach(vm.name, self._nic_of(vm), vm.vf)
+            await self._hypervisor.attach(vm.name, *self.migrations.home(vm.name))
         await self.fabric.wait_ready(timeout)
         self.fabric.save()
         for report in await self.migrations.recover():

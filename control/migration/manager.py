@@ -164,6 +164,11 @@ class MigrationManager:
             placements = record.placements(source, destination)
             self._plane.placements[record.vm] = placements
 
+    def home(self, vm: str) -> tuple[str, int]:
+        """The NIC and its VF where a VM belongs: of one that has switched, the destination's."""
+        place = next(place for place in self._plane.placements[vm] if place.is_home)
+        return place.nic, place.vf
+
     async def recover(self) -> list[MigrationReport]:
         """Once NICs are connected: finish or undo every migration that the journal has."""
         reports = []

@@ -162,6 +162,11 @@ class Placement(Strict):
     vf: Annotated[int, Field(ge=0, lt=MAX_VFS)]
     role: Literal["active", "prepared", "parked", "moved"] = "active"
 
+    @property
+    def is_home(self) -> bool:
+        """Whether the VM's addresses lead here."""
+        return self.role in ("active", "parked")
+
 
 class AclRule(Strict):
     """One filter on VMs' traffic, seen from the VM: ``in`` is towards it, ``out`` from it."""

@@ -47,7 +47,7 @@ class Guest:
     @property
     def is_home(self) -> bool:
         """Whether the VM's addresses lead to this placement."""
-        return self.placement.role in ("active", "parked")
+        return self.placement.is_home
 
     @property
     def v4(self) -> list[str]:

@@ -33,8 +33,7 @@ class DataPlane:
 
     def __init__(self, network: LabNetwork, directory: Path) -> None:
         self.network = network
-        self.directory = directory
-        self.at_home = False
+        self.where = "server1"
         self._errors = directory / "controllers.log"
         with self._errors.open("w") as errors:
             self._controllers = subprocess.Popen(
@@ -82,11 +81,6 @@ class DataPlane:
         with self._controllers:
             assert self._controllers.stdin is not None
             self._controllers.stdin.close()
-
-    def forget(self) -> None:
-        """Remove the stored state: the next controller begins anew."""
-        for path in self.directory.glob("state.db*"):
-            path.unlink()
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 Each line of standard input is a JSON object: where the data plane is, what to do, a fault to arm. A
 child is forked for it, so that nothing is imported again, and its line of JSON goes to standard
-output: the VM's place, what a fresh read-back of the NICs found to differ, the migration's report;
-or null if the child was killed.
+output: the VM's place, what it wrote at its start, the migration's report, and what a fresh
+read-back of the NICs finds to differ in the end; or null if the child was killed.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ async def work(task: dict[str, Any]) -> dict[str, Any]:
         await asyncio.wait_for(asyncio.gather(*back), READY_S)  # NICs that a test killed
         result["places"] = {vm.name: vm.server for vm in fabric.state.vms}
         result["journal"] = list(store.journal())
+        result["leftovers"] = await fabric.audit()
         await controller.stop()
     return result
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,34 +22,14 @@ from control.model.services import (
 )
 from tests.lab.helpers import wait_for
 from topologies.lab import Lab
-from topologies.machine import Machine
 
+from .agent import Agent
 from .conftest import changed
 
-SERVICE = str(Path(__file__).with_name("service.py"))
 PORT = "9000"
 PATIENCE_S, SILENCE_S = 5.0, 0.8
 VIP, FLOATING = "10.0.0.100", "192.168.0.150"
 SHARED = {"nic1": "192.168.0.101", "nic2": "192.168.0.102"}
-
-
-class Agent:
-    """What runs in one VM or server for all tests."""
-
-    def __init__(self, place: Machine) -> None:
-        command = [sys.executable, SERVICE]
-        self.process = place.popen(command, stdin=subprocess.PIPE, stderr=None)
-        assert self._answer() == "ready"
-
-    def _answer(self) -> Any:
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
-
-    def tell(self, *words: object) -> Any:
-        assert self.process.stdin is not None
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
 
 
 class Agents:
@@ -71,8 +46,7 @@ class Agents:
 
     def close(self) -> None:
         for agent in self._all.values():
-            agent.process.terminate()
-            agent.process.communicate()
+            agent.end()
         self._all.clear()
 
 
@@ -283,6 +257,23 @@ def test_a_moved_member_keeps_its_connections(lab: Lab):
             migrate(lab, "m1", server)
             assert (again(), direct()) == ("m1 10.0.0.1", "m1 10.0.1.4")
             assert ask(lab, "a1", VIP, "80", count=2) == ["m1 10.0.0.1"] * 2
+
+
+def test_a_drained_member_that_moves_keeps_its_connections(lab: Lab):
+    """And gets no new ones, whether they come from its old server or its new one."""
+    members = [Member(vm="m1", port=8080), Member(vm="m3", port=8080)]
+    change(lab, load_balancers=[balancer(members[0])])
+    with at_home(lab, "m1"), serving(lab, "m1", "m3", port="8080"):
+        near, far = hold(lab, "a1", VIP, "80"), hold(lab, "d4", VIP, "80")
+        kept = (near(), far())
+        assert kept == ("m1 10.0.0.1", "m1 10.0.1.4")
+        drained = members[0].model_copy(update={"drain": True})
+        change(lab, load_balancers=[balancer(drained, members[1])])
+        for server in ("server2", "server1"):
+            migrate(lab, "m1", server)
+            assert (near(), far()) == kept
+            assert ask(lab, "a1", VIP, "80", count=3) == ["m3 10.0.0.1"] * 3
+            assert ask(lab, "d4", VIP, "80", count=3) == ["m3 10.0.1.4"] * 3
 
 
 @pytest.mark.parametrize("lab", ["hybrid"], indirect=True)  # Open vSwitch forgets the choice
