@@ -29,7 +29,17 @@ def vf_rate(view: View, vm: Vm) -> MeterRate | None:
 
 
 def meters(view: View) -> Iterator[Meter]:
-    """The indirect meters that are set."""
+    """The indirect meters that are set. ValueError if the link cannot keep what is guaranteed.
+
+    A VM that migrates is guaranteed its rate at both ends.
+    """
+    placed = (guest for guest in view.guests if guest.placement.nic == view.nic.name)
+    guaranteed = sum(guest.vm.min_tx_rate for guest in placed)
+    if guaranteed > view.nic.link_mbps:
+        raise ValueError(
+            f"{guaranteed:g} Mb/s promised on {view.nic.name}, whose link has "
+            f"{view.nic.link_mbps:g}; VMs on their way there count, too."
+        )
     promised = sum(guest.vm.min_tx_rate for guest in view.local)
     if promised:
         rest = max(1, bytes_per_second(view.nic.link_mbps - promised))

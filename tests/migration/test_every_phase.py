@@ -17,8 +17,9 @@ from control.errors import ControlError, RefusedError
 from control.migration import faults
 from control.migration.frames import HeldTraffic
 from control.migration.record import Endpoint, Options
+from control.operations import Operations
 from tests.lab.helpers import wait_for
-from tests.migration.helpers import QUICK, go_home, leftovers, move
+from tests.migration.helpers import QUICK, change, go_home, leftovers, move
 from topologies import watchdog
 from topologies.lab import Lab
 
@@ -169,14 +170,43 @@ def test_policy_changes_that_wait_for_their_turn(lab: Lab, arm: Arm, point: str)
     rules = [{"name": f"r{port}", "protocol": "tcp", "dst_ports": str(port)} for port in (8, 9)]
     changes: list[asyncio.Task[str]] = []
 
-    def change() -> None:
+    def two() -> None:
         changes.extend(asyncio.create_task(lab.controller.acl_add(rule)) for rule in rules)
 
     async def both() -> None:
         await lab.controller.migrations.migrate("vm1", "server2", QUICK)
         await asyncio.gather(*changes)
 
-    arm(point, change)
+    arm(point, two)
     lab.run(both(), timeout=30)
     assert [rule["name"] for rule in lab.controller.acl()] == ["r8", "r9"]
+    settled(lab, "server2")
+
+
+def test_the_destination_is_full_when_the_switch_is_planned(lab: Lab, arm: Arm):
+    """A VM that comes takes an entry more than one that is expected."""
+    sizes = lab.controller.fabric.nic("nic2").encoder.table_sizes
+    room = sizes["l2_table"]
+    arm("prepare.done", lambda: sizes.update(l2_table=3))  # its server and its VMs
+    try:
+        with pytest.raises(ControlError, match=r"nic2 has no room: l2_table needs 4 .* as before"):
+            move(lab, "vm1", "server2")
+    finally:
+        sizes["l2_table"] = room
+    settled(lab, "server1")
+
+
+def test_no_rate_is_promised_that_a_vm_on_its_way_has_been_promised(lab: Lab, arm: Arm):
+    operations = Operations(lab.controller)
+    nics = [nic.model_copy(update={"link_mbps": 10}) for nic in lab.controller.state.nics]
+    change(lab, settings={"min_tx_rate": 5}, nics=nics)
+    wishes: list[asyncio.Task[None]] = []
+
+    def wish() -> None:
+        wishes.append(asyncio.create_task(operations.vf_set("vm3", "min_tx_rate", "8")))
+
+    arm("prepare.done", wish)
+    assert move(lab, "vm1", "server2").outcome == "moved"
+    with pytest.raises(ControlError, match=r"13 Mb/s promised on nic2, whose link has 10"):
+        lab.run(asyncio.wait_for(wishes[0], 10))
     settled(lab, "server2")
