@@ -124,7 +124,7 @@ class TableGen:
             if profile.selector is None:
                 out.line("e = p4n_resolve_member(t, e, 0);")
             else:
-                call = f"selector_{number}(p)"
+                call = f"(uint32_t)selector_{number}(p)"
                 out.line(f"e = p4n_resolve_member(t, e, p4n_entry_is_group(e) ? {call} : 0);")
 
     # --- actions ---------------------------------------------------------------------------------

@@ -93,6 +93,17 @@ def test_groups_spread_by_weight_and_follow_their_members(lab: Lab) -> None:
     assert outputs(lab, 1, 16) == {4}
 
 
+def test_a_choice_is_made_by_32_bits_of_the_hash(lab: Lab) -> None:
+    build = lab.build
+    ports = (2, 3, 4)
+    spread = build.one_shot(*[(build.action("forward", port=p), 1) for p in ports])
+    lab.client.insert(build.entry("selector_table", {"key": 1}, spread))
+    for src in (0x1, 0x20000, 0x500000003, 0xFFFF00000004):
+        lab.switch.send(1, probe(dst=9, src=src, key=1, value=0x70000))
+        identity = src << 16 | 0x7  # of the first eight bytes
+        assert lab.switch.receive()[0] == ports[identity % 2**32 % len(ports)]
+
+
 @pytest.mark.bmv2_gap("codes differ, and weights of 0 are accepted")
 def test_group_rules(lab: Lab) -> None:
     build, forward = lab.build, lab.build.action("forward", port=2)

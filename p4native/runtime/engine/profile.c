@@ -4,7 +4,7 @@
 #include "batch.h"
 
 P4N_EXPORT const struct p4n_entry *p4n_resolve_member(struct p4n_table *t,
-						      const struct p4n_entry *e, uint64_t hash)
+						      const struct p4n_entry *e, uint32_t hash)
 {
 	void *target;
 	struct p4n_member *m;

@@ -185,9 +185,10 @@ static inline bool p4n_entry_is_group(const struct p4n_entry *e)
 	return (e->flags & P4N_ENTRY_GROUP) != 0;
 }
 
-/* The member's action and data behind an entry of an indirect table; `hash` picks from a group.
- * NULL for an empty group. Entries with an action of their own are returned as they are. */
+/* The member's action and data behind an entry of an indirect table; `hash` picks from a group,
+ * by 32 bits as in BMv2. NULL for an empty group. Entries with an action of their own are returned
+ * as they are. */
 const struct p4n_entry *p4n_resolve_member(struct p4n_table *t, const struct p4n_entry *e,
-					   uint64_t hash);
+					   uint32_t hash);
 
 #endif
