@@ -204,7 +204,13 @@ async def _run(command: list[str], text: str = "") -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await process.communicate(text.encode())
+    try:
+        output, errors = await process.communicate(text.encode())
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()  # its pipes must not outlive the loop
+        raise
     if process.returncode:
         words = (errors or output).decode(errors="replace").strip()
         raise LabError(f"{' '.join(command)} failed: {words}")
