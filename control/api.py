@@ -126,7 +126,7 @@ def _add_changes(app: FastAPI, controller: Controller) -> None:
 
     @app.post("/migrations")
     async def migrate(move: Move) -> StreamingResponse:
-        return _lines(_migration(controller, move))
+        return _lines(_told(_migration(controller, move)))
 
     @app.delete("/migrations/{vm:path}")
     async def abort(vm: str) -> dict[str, str]:
@@ -134,8 +134,9 @@ def _add_changes(app: FastAPI, controller: Controller) -> None:
         return {"vm": vm}
 
     @app.post("/evacuations/{server:path}")
-    async def evacuate(server: str) -> list[dict[str, Any]]:
-        return [asdict(outcome) for outcome in await controller.evacuate(server)]
+    async def evacuate(server: str) -> StreamingResponse:
+        outcomes = controller.evacuate(server)
+        return _lines(_told({"outcome": asdict(outcome)} async for outcome in outcomes))
 
     @app.put("/trace")
     async def trace(switch: Switch) -> dict[str, bool]:
@@ -144,11 +145,17 @@ def _add_changes(app: FastAPI, controller: Controller) -> None:
 
 
 async def _migration(controller: Controller, move: Move) -> AsyncIterator[dict[str, Any]]:
-    """Phases of a migration as they end, then its report; an error as the last line."""
+    """Phases of a migration as they end, then its report."""
+    wishes = move.model_dump(exclude={"vm", "server"}, exclude_none=True)
+    async for item in controller.migrate(move.vm, move.server, **wishes):
+        yield {"phase" if isinstance(item, PhaseTime) else "report": asdict(item)}
+
+
+async def _told(items: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    """The same, with an error as the last item: an answer that has begun has its status already."""
     try:
-        wishes = move.model_dump(exclude={"vm", "server"}, exclude_none=True)
-        async for item in controller.migrate(move.vm, move.server, **wishes):
-            yield {"phase" if isinstance(item, PhaseTime) else "report": asdict(item)}
+        async for item in items:
+            yield item
     except ControlError as error:
         yield {"error": str(error)}
 

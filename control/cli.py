@@ -186,17 +186,19 @@ def migrate(
 def evacuate(server: str) -> None:
     """Move all VMs off a server, several at a time; those that cannot move stay."""
     console = Console()
+    moved = stayed = 0
     with Client() as client, console.status(escape(f"evacuating {server}")):
-        outcomes = client.post(f"/evacuations/{segment(server)}", {})
-    stayed = [outcome for outcome in outcomes if outcome["report"] is None]
-    for outcome in outcomes:
-        report = outcome["report"]
-        text = f"stays: {outcome['error']}"
-        if report is not None:
-            text = f"moved to {report['destination']}, blackout {report['blackout_ms']:.1f} ms"
-        console.print(f"{outcome['vm']}: {text}", highlight=False)
+        for item in client.stream("POST", f"/evacuations/{segment(server)}"):
+            outcome, report = item["outcome"], item["outcome"]["report"]
+            moved, stayed = moved + (report is not None), stayed + (report is None)
+            text = f"stays: {outcome['error']}"
+            if report is not None:
+                text = f"moved to {report['destination']}, blackout {report['blackout_ms']:.1f} ms"
+            console.print(f"{outcome['vm']}: {text}", highlight=False, markup=False)
     if stayed:
-        raise ControlError(f"{len(stayed)} of {len(outcomes)} VMs could not leave {server}.")
+        raise ControlError(f"{stayed} of {moved + stayed} VMs could not leave {server}.")
+    if not moved:
+        console.print(f"there are no VMs on {server}", highlight=False, markup=False)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

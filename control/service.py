@@ -184,10 +184,10 @@ class Controller:
             raise RefusedError(f"the migration's options are wrong: {_first(error)}.") from None
         return self.migrations.stream(vm, server, options)
 
-    async def evacuate(self, server: str) -> list[Outcome]:
-        """Move all VMs off a server; those that cannot move stay, with the reason."""
+    def evacuate(self, server: str) -> AsyncIterator[Outcome]:
+        """Move all VMs off a server; yields what becomes of each, of one that stays the reason."""
         _known("server", server, [item.name for item in self.state.servers])
-        return await self.migrations.evacuate(server)
+        return self.migrations.evacuate(server)
 
     def abort(self, vm: str) -> None:
         """Undo a migration that is under way; RefusedError if there is none or it is too late."""

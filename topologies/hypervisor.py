@@ -20,7 +20,7 @@ from topologies.errors import LabError
 from topologies.memory import MemoryChannel, memory_channel
 from topologies.namespace import inside
 from topologies.network import LabNetwork
-from topologies.redirects import redirect, remove_redirect
+from topologies.redirects import add_hook, redirect, remove_redirect
 from topologies.uplinks import has_link
 
 _TARGET = re.compile(r"Egress Redirect to device ([^)\s]+)")
@@ -50,7 +50,8 @@ class Hypervisor:
             for device in devices:  # a guest may be given any of them
                 await _run(["ethtool", "-K", device, "tx", "off", "tso", "off", "gso", "off"])
         devices += [network.backend(vm.name) for vm in self._vms.values() if vm.model == "vdpa"]
-        await _run(["tc", "-batch", "-"], "".join(f"qdisc add dev {d} clsact\n" for d in devices))
+        for device in devices:
+            add_hook(device)
 
     async def make_way(self, vm: str, nic: str, vf: int) -> None:
         """Let frames of a VF reach a guest before it is attached there, as far as its model can.
@@ -59,6 +60,7 @@ class Hypervisor:
         """
         await self._discover()
         if self._vms[vm].model == "vdpa":
+            add_hook(self._network.vf_host(nic, vf))  # it may have been in a guest of model vf
             redirect(self._network.vf_host(nic, vf), self._network.backend(vm))
             self._ways_in[vm].add((nic, vf))
 

@@ -15,10 +15,11 @@ import struct
 from topologies.errors import LabError
 
 # linux/rtnetlink.h, linux/netlink.h
-_NEWTFILTER, _DELTFILTER, _ERROR = 44, 45, 2
-_REQUEST, _ACK, _CREATE = 0x1, 0x4, 0x400
+_NEWQDISC, _NEWTFILTER, _DELTFILTER, _ERROR = 36, 44, 45, 2
+_REQUEST, _ACK, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x200, 0x400
 _HEADER = struct.Struct("=IHHII")
 _TCMSG = struct.Struct("=BxxxiIII")
+_CLSACT, _CLSACT_HANDLE = 0xFFFFFFF1, 0xFFFF0000
 _INGRESS = 0xFFFFFFF2  # parent of a clsact hook's incoming side
 _HANDLE = 0x80000800  # 800::800
 _PREF = 1 << 16
@@ -31,6 +32,14 @@ _STOLEN, _EGRESS_REDIRECT = 4, 1
 _TERMINAL = 1
 _MATCH_ALL = struct.pack("=BBBxHHhhI", _TERMINAL, 0, 1, 0, 0, 0, 0, 0) + bytes(16)
 _ANSWER_S = 5.0
+
+
+def add_hook(device: str) -> None:
+    """Give a device what redirects attach to, unless it has it. It loses it with its namespace."""
+    body = _TCMSG.pack(socket.AF_UNSPEC, _index(device), _CLSACT_HANDLE, _CLSACT, 0)
+    code = _ask(_NEWQDISC, _CREATE | _EXCLUSIVE, body + _text(_KIND, "clsact"))
+    if code != errno.EEXIST:
+        _require(code, f"{device} cannot be given a hook for redirects")
 
 
 def redirect(device: str, target: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from control.errors import ControlError, NicDownError, RefusedError
 from control.migration.record import Endpoint, Options, Phase, Record
@@ -14,6 +14,7 @@ from control.model import DesiredState, Placement
 from control.model.checks import check_capacity
 from control.store import Store
 
+_T = TypeVar("_T")
 PARALLEL = 3
 Progress = Callable[[PhaseTime], None]
 
@@ -73,7 +74,7 @@ class MigrationManager:
         self._begin = begin
         self._running: dict[str, Run] = {}
         self._claimed: dict[str, Endpoint] = {}
-        self._tasks: set[asyncio.Task[MigrationReport]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def migrate(
         self,
@@ -103,15 +104,18 @@ class MigrationManager:
         The migration goes on when the caller stops listening.
         """
         ended: asyncio.Queue[PhaseTime | None] = asyncio.Queue()
-        task = asyncio.create_task(
-            self.migrate(vm, server, options, ended.put_nowait), name=f"migrate {vm}"
-        )
-        self._tasks.add(task)
+        task = self._start(self.migrate(vm, server, options, ended.put_nowait), f"migrate {vm}")
         task.add_done_callback(lambda _: ended.put_nowait(None))
-        task.add_done_callback(self._tasks.discard)
         while (phase := await ended.get()) is not None:
             yield phase
         yield task.result()
+
+    def _start(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
+        """Do something that goes on when nobody waits for it."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def stop(self) -> None:
         """Cancel what is under way, which undoes it or leaves it in the journal, and wait."""
@@ -119,31 +123,38 @@ class MigrationManager:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def evacuate(
-        self,
-        server: str,
-        options: Options | None = None,
-        progress: Callable[[str, PhaseTime], None] | None = None,
-    ) -> list[Outcome]:
-        """Move all VMs off a server, several at a time; one that cannot move does not stop others.
+    async def evacuate(self, server: str, options: Options | None = None) -> AsyncIterator[Outcome]:
+        """Move all VMs off a server, several at a time; yields what became of each as it ends.
 
-        Each VM goes to the server with the most free VFs at that moment.
+        One that cannot move does not stop others. Each goes to the server that has the most free
+        VFs at that moment, of those that can take it. The evacuation goes on when the caller stops
+        listening.
         """
         state = self._plane.state
         self._known("server", server, [s.name for s in state.servers])
-        names = [vm.name for vm in state.vms if vm.server == server]
         slots = asyncio.Semaphore(PARALLEL)
+        leaving = [
+            self._start(self._leave(vm.name, server, options, slots), f"evacuate {vm.name}")
+            for vm in state.vms
+            if vm.server == server
+        ]
+        for ended in asyncio.as_completed(leaving):
+            outcome = await ended
+            if outcome is not None:
+                yield outcome
 
-        async def move(vm: str) -> Outcome:
-            async with slots:
-                try:
-                    target = self._roomiest(server)
-                    tell = None if progress is None else (lambda phase: progress(vm, phase))
-                    return Outcome(vm, await self.migrate(vm, target, options, tell))
-                except ControlError as error:
-                    return Outcome(vm, None, str(error))
-
-        return list(await asyncio.gather(*(move(vm) for vm in names)))
+    async def _leave(
+        self, vm: str, server: str, options: Options | None, slots: asyncio.Semaphore
+    ) -> Outcome | None:
+        """Move a VM off a server; None if somebody else has done so before its turn came."""
+        async with slots:
+            if self._plane.state.vm(vm).server != server:
+                return None
+            try:
+                target = self._roomiest(vm, server)
+                return Outcome(vm, await self.migrate(vm, target, options))
+            except ControlError as error:
+                return Outcome(vm, None, str(error))
 
     def abort(self, vm: str) -> None:
         """Undo a migration that is under way. RefusedError if there is none, or it is too late."""
@@ -197,6 +208,12 @@ class MigrationManager:
 
     def _claim(self, vm: str, server: str, options: Options | None) -> Record:
         """Refuse what cannot work, and reserve the destination's VF."""
+        record = self._check(vm, server, options)
+        self._claimed[vm] = record.destination
+        return record
+
+    def _check(self, vm: str, server: str, options: Options | None = None) -> Record:
+        """The migration that is to be. RefusedError or NicDownError if it cannot work."""
         state = self._plane.state
         self._known("VM", vm, [v.name for v in state.vms])
         self._known("server", server, [s.name for s in state.servers])
@@ -217,7 +234,6 @@ class MigrationManager:
                     f"{nic} has no uplink with link, and memory no path; {vm} stays where it is."
                 )
         options = options or Options(memory_mib=guest.memory_mib)
-        self._claimed[vm] = destination
         return Record(vm=vm, source=source, destination=destination, options=options)
 
     def _keeps_promises(self, vm: str, server: str) -> None:
@@ -250,12 +266,21 @@ class MigrationManager:
         taken |= {end.vf for end in self._claimed.values() if end.server == server}
         return [vf for vf in range(state.nic(nic).vfs) if vf not in taken]
 
-    def _roomiest(self, leaving: str) -> str:
-        """The other server with the most free VFs, the first of equals."""
+    def _roomiest(self, vm: str, leaving: str) -> str:
+        """Of the other servers that can take a VM the one with the most free VFs."""
         others = [s.name for s in self._plane.state.servers if s.name != leaving]
         if not others:
             raise RefusedError(f"there is no server but {leaving}; nothing can move.")
-        return max(others, key=lambda name: len(self._free_vfs(name)))
+        others.sort(key=lambda name: -len(self._free_vfs(name)))
+        objections = []
+        for server in others:
+            try:
+                self._check(vm, server)
+            except ControlError as error:
+                objections.append(error)
+            else:
+                return server
+        raise objections[0]
 
     def _known(self, what: str, name: str, known: list[str]) -> None:
         if name not in known:

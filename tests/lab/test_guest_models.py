@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from control.migration.record import Options as MigrationOptions
+from tests.planes.agent import Agent
+from topologies.errors import LabError
+from topologies.hypervisor import Hypervisor
 from topologies.lab import Lab
 
-from .helpers import altered_lab, needs_root
+from .helpers import ROOT, altered_lab, needs_root
 
 pytestmark = [pytest.mark.lab, needs_root]
 
@@ -47,3 +53,78 @@ def test_both_models_move_there_and_back(mixed: Lab, vm: str) -> None:
         assert devices(mixed, vm) == before
         for other in ("vm3", "vm4"):
             assert mixed.vm(other).pings(mixed.vm(vm).ip, count=3) == 3
+
+
+def evacuate(lab: Lab, server: str) -> tuple[int, list[str], str]:
+    """Exit status of ``lab evacuate``, what it prints of the VMs, sorted, and its error."""
+    told = subprocess.run(
+        [sys.executable, "-m", "control.cli", "evacuate", server],
+        env={**os.environ, "P4NIC_LAB_RUN": str(lab.rundir.path), "COLUMNS": "200"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return told.returncode, sorted(told.stdout.splitlines()), told.stderr.strip()
+
+
+def offer(lab: Lab, nic: str, vfs: int) -> None:
+    """Change how many VFs a NIC offers."""
+    state = lab.controller.state
+    nics = [n.model_copy(update={"vfs": vfs}) if n.name == nic else n for n in state.nics]
+    lab.run(lab.controller.fabric.change(state.model_copy(update={"nics": nics})))
+
+
+@pytest.fixture
+def held(mixed: Lab) -> Iterator[Agent]:
+    """Holds a connection from vm2 to vm1."""
+    service, client = Agent(mixed.vm("vm1")), Agent(mixed.vm("vm2"))
+    try:
+        service.tell("serve", 8080, "vm1")
+        client.tell("hold", mixed.vm("vm1").ip, 8080)
+        yield client
+    finally:
+        service.end()
+        client.end()
+
+
+def test_a_full_server_is_evacuated(
+    mixed: Lab, held: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that can leave do, guests of both models at once; a connection between two stays."""
+    quick = MigrationOptions(memory_mib=1, drain_s=0.1)
+    for name in ("vm3", "vm4"):
+        mixed.run(mixed.controller.migrations.migrate(name, "server1", quick))
+    freeze = Hypervisor.freeze
+
+    async def reluctant(hypervisor: Hypervisor, vm: str) -> None:
+        if vm == "vm2":
+            raise LabError("vm2 does not stop.")
+        await freeze(hypervisor, vm)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Hypervisor, "freeze", reluctant)
+        status, lines, error = evacuate(mixed, "server1")
+    assert (status, error) == (1, "error: 1 of 4 VMs could not leave server1."), lines
+    assert lines.pop(1) == "vm2: stays: vm2 does not stop. vm2 runs on server1 as before."
+    for name, line in zip(("vm1", "vm3", "vm4"), lines, strict=True):
+        assert line.startswith(f"{name}: moved to server2, blackout ")
+    assert held.tell("again", 5) == "vm1 10.0.0.2"
+
+    offer(mixed, "nic2", 3)
+    no_room = "vm2: stays: server2 has no free VF: nic2 offers 3 and all are assigned; "
+    no_room += "move a VM away from it first."
+    failed = (1, [no_room], "error: 1 of 1 VMs could not leave server1.")
+    assert evacuate(mixed, "server1") == failed
+    offer(mixed, "nic2", 8)
+    status, lines, error = evacuate(mixed, "server1")
+    assert (status, len(lines), error) == (0, 1, "")
+    assert evacuate(mixed, "server1") == (0, ["there are no VMs on server1"], "")
+    assert held.tell("again", 5) == "vm1 10.0.0.2"
+
+    assert {vm.server for vm in mixed.controller.state.vms} == {"server2"}
+    assert mixed.controller.migrations.journal() == {}
+    assert mixed.run(mixed.controller.fabric.audit()) == []
+    for name in ("vm2", "vm3", "vm4"):
+        assert mixed.vm(name).pings(mixed.vm("vm1").ip, count=2) == 2
+        assert mixed.vm("vm1").pings(mixed.vm(name).ip, count=2) == 2

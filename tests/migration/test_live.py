@@ -17,6 +17,7 @@ from bench.traffic import end, guest, guest_service
 from control.connections import record
 from control.connections.service import ConnectionService
 from control.errors import ControlError, NicDownError, RefusedError
+from control.migration.manager import Outcome
 from control.migration.record import Options
 from control.model import AclRule
 from control.model.services import GroupRule, SecurityGroup
@@ -190,8 +191,13 @@ def test_idle_time_goes_on(lab: Lab, monkeypatch: pytest.MonkeyPatch):
     assert leftovers(lab) == []
 
 
+async def evacuated(lab: Lab) -> list[Outcome]:
+    """What became of the VMs of server1."""
+    return [outcome async for outcome in lab.controller.migrations.evacuate("server1", QUICK)]
+
+
 def test_evacuation_empties_a_server(lab: Lab):
-    outcomes = lab.run(lab.controller.migrations.evacuate("server1", QUICK), timeout=90)
+    outcomes = lab.run(evacuated(lab), timeout=90)
     assert sorted(outcome.vm for outcome in outcomes) == ["vm1", "vm2"]
     assert all(outcome.report is not None for outcome in outcomes), outcomes
     assert all(vm.server == "server2" for vm in lab.controller.state.vms)
@@ -204,7 +210,7 @@ def test_evacuation_goes_on_past_one_that_fails(lab: Lab, monkeypatch: pytest.Mo
         migrations = lab.controller.migrations
         first = asyncio.create_task(migrations.migrate("vm1", "server2", QUICK))
         await asyncio.sleep(0)
-        outcomes = await migrations.evacuate("server1", QUICK)
+        outcomes = await evacuated(lab)
         await first
         return outcomes
 
