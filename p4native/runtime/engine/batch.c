@@ -22,13 +22,8 @@ struct batch {
 	struct p4n_change *changes; /* NULL in CONTINUE mode */
 	uint32_t n_changes;
 	bool *held; /* by table, in ATOMIC mode: its changes would be seen, or depend on such */
+	bool unpublished; /* there may be changes of tables that packets do not see yet */
 };
-
-void p4n_forget_prepared(struct p4n_instance *inst, struct p4n_change *c)
-{
-	(void)inst;
-	free(c->to);
-}
 
 /* --- one operation ----------------------------------------------------------------------------- */
 
@@ -52,17 +47,58 @@ static enum p4n_status dispatch(struct p4n_instance *inst, const struct p4n_reco
 	return p4n_digest_op(inst, h, c);
 }
 
+static void settle_put(struct p4n_instance *inst, struct p4n_change *c)
+{
+	p4n_retire(&inst->limbo, p4n_free_plain, NULL, c->from, 256);
+}
+
+static void undo_put(struct p4n_instance *inst, struct p4n_change *c)
+{
+	atomic_store((void *_Atomic *)c->object, c->from);
+	p4n_retire(&inst->limbo, p4n_free_plain, NULL, c->to, 256);
+}
+
+void p4n_put(struct p4n_change *c, void *at, void *object)
+{
+	c->settle = settle_put;
+	c->undo = undo_put;
+	c->object = at;
+	c->to = object;
+	c->from = atomic_exchange((void *_Atomic *)at, object);
+}
+
 static void settle(struct batch *b, struct p4n_change *c)
 {
 	if (c->settle)
 		c->settle(b->inst, c);
 }
 
+static void publish(struct batch *b)
+{
+	for (uint32_t i = 0; i < b->inst->pipeline->n_tables; i++)
+		(void)p4n_table_publish(b->inst->tables[i]);
+	b->unpublished = false;
+}
+
+/* Before what packets are sent to is taken away: those that entries before it in the batch, or in an
+ * earlier one, sent there shall have arrived. */
+static void let_arrive(struct batch *b, const struct p4n_record *h)
+{
+	bool taken = h->op == OP_MULTICAST_DELETE || h->op == OP_CLONE_DELETE;
+
+	if (taken && b->inst->changed)
+		p4n_domain_synchronize(b->inst->domain);
+	b->inst->changed = !taken;
+}
+
 static enum p4n_status run(struct batch *b, const struct p4n_record *h, uint64_t *handle)
 {
 	struct p4n_change change = {.record = h};
-	enum p4n_status s = dispatch(b->inst, h, &change, handle);
+	enum p4n_status s;
 
+	let_arrive(b, h);
+	s = dispatch(b->inst, h, &change, handle);
+	b->unpublished = true;
 	if (s != P4N_OK)
 		return s;
 	if (b->changes)
@@ -123,7 +159,7 @@ static bool in_pass(const struct batch *b, const struct p4n_record *h, enum pass
 	if (h->op <= OP_DELETE)
 		unseen = h->table < b->inst->pipeline->n_tables && !b->held[h->table];
 	else
-		unseen = h->op >= OP_COUNTER;
+		unseen = (h->op >= OP_COUNTER && h->op <= OP_REGISTER) || h->op >= OP_DIGEST;
 	return unseen == (pass == PASS_UNSEEN);
 }
 
@@ -140,6 +176,9 @@ static uint32_t run_pass(struct batch *b, const struct request *r, enum pass pas
 			break;
 		if (!in_pass(b, h, pass))
 			continue;
+		/* Packets may go where entries before it send them, and no longer elsewhere. */
+		if (pass == PASS_ALL && b->unpublished && h->op > OP_DEFAULT_DIRECT)
+			publish(b);
 		r->handles[i] = 0;
 		r->status[i] = (int32_t)run(b, h, &r->handles[i]);
 		failed += r->status[i] != P4N_OK;
@@ -190,8 +229,7 @@ static void finish(struct batch *b, const struct request *r, uint32_t failed)
 	}
 	for (uint32_t i = 0; i < b->n_changes; i++)
 		settle(b, &b->changes[i]);
-	for (uint32_t i = 0; i < b->inst->pipeline->n_tables; i++)
-		(void)p4n_table_publish(b->inst->tables[i]);
+	publish(b);
 	if (r->mode == MODE_ATOMIC)
 		p4n_domain_resume(b->inst->domain);
 	p4n_limbo_flush(&b->inst->limbo);

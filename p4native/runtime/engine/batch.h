@@ -1,8 +1,8 @@
 /* Batches of operations: what a kind of object does for one of them.
  *
- * An operation checks, prepares and, where later ones of the batch build on it, takes effect at
- * once. It leaves a note of how it ends: `settle` when the whole batch is going to stand, `undo` when
- * it is not. The layout of records is written down in p4native/switch/records.py. */
+ * An operation checks, and takes effect at once if that can be undone. It leaves a note of how it
+ * ends: `settle` when the whole batch is going to stand, `undo` when it is not. Cells of arrays and
+ * digests wait for the first, entries of ternary tables to be published. The layout of records is written down in p4native/switch/records.py. */
 #ifndef P4N_BATCH_H
 #define P4N_BATCH_H
 
@@ -62,8 +62,9 @@ static inline bool p4n_payload_is(const struct p4n_record *h, uint64_t n, uint64
 	return h->size - sizeof(*h) == ((n * bytes + 7) & ~7ull);
 }
 
-/* For a change that was only prepared: what it holds is freed. */
-void p4n_forget_prepared(struct p4n_instance *inst, struct p4n_change *c);
+/* Puts a new object, freed by free(), behind a pointer that packets follow: at once, until undone.
+ * `at` points to an _Atomic pointer. */
+void p4n_put(struct p4n_change *c, void *at, void *object);
 
 /* record.c, direct.c */
 enum p4n_status p4n_table_op(struct p4n_instance *inst, const struct p4n_record *h,
@@ -76,13 +77,14 @@ enum p4n_status p4n_member_op(struct p4n_instance *inst, const struct p4n_record
 			      struct p4n_change *c);
 enum p4n_status p4n_group_op(struct p4n_instance *inst, const struct p4n_record *h,
 			     struct p4n_change *c);
-/* What follows only prepares: nothing is seen before it is settled. cells.c, pre.c, learn.c */
-enum p4n_status p4n_cells_op(struct p4n_instance *inst, const struct p4n_record *h,
-			     struct p4n_change *c);
+/* cells.c, pre.c */
 enum p4n_status p4n_value_set_op(struct p4n_instance *inst, const struct p4n_record *h,
 				 struct p4n_change *c);
 enum p4n_status p4n_replication_op(struct p4n_instance *inst, const struct p4n_record *h,
 				   struct p4n_change *c);
+/* What follows only checks: nothing is seen before it is settled. cells.c, learn.c */
+enum p4n_status p4n_cells_op(struct p4n_instance *inst, const struct p4n_record *h,
+			     struct p4n_change *c);
 enum p4n_status p4n_digest_op(struct p4n_instance *inst, const struct p4n_record *h,
 			      struct p4n_change *c);
 

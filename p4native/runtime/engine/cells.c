@@ -166,15 +166,6 @@ enum p4n_status p4n_cells_op(struct p4n_instance *inst, const struct p4n_record 
 
 /* --- value sets -------------------------------------------------------------------------------- */
 
-static void settle_value_set(struct p4n_instance *inst, struct p4n_change *c)
-{
-	struct p4n_value_set *vs = c->object;
-	struct p4n_value_list *list = c->to;
-
-	p4n_retire(&inst->limbo, p4n_free_plain, NULL, atomic_exchange(&vs->list, list),
-		   c->record->size);
-}
-
 /* Replaces all members, `action` of them: value, then mask, of key_bytes each. */
 enum p4n_status p4n_value_set_op(struct p4n_instance *inst, const struct p4n_record *h,
 				 struct p4n_change *c)
@@ -197,6 +188,6 @@ enum p4n_status p4n_value_set_op(struct p4n_instance *inst, const struct p4n_rec
 	l->n = h->action;
 	if (bytes)
 		memcpy(l->members, p4n_payload(h), bytes);
-	*c = (struct p4n_change){settle_value_set, p4n_forget_prepared, h, vs, NULL, l};
+	p4n_put(c, &vs->list, l);
 	return P4N_OK;
 }

@@ -82,6 +82,8 @@ static inline void p4n_reader_quiescent(struct p4n_domain *d, uint32_t reader)
 			      memory_order_release);
 }
 
+/* Returns when no reader is any more in what it was in: packets under way have ended. */
+void p4n_domain_synchronize(struct p4n_domain *d);
 /* Between the two, no reader is online: what changes in between is seen whole. */
 void p4n_domain_pause(struct p4n_domain *d);
 void p4n_domain_resume(struct p4n_domain *d);
@@ -275,6 +277,7 @@ struct p4n_instance {
 	struct p4n_domain *domain;
 	struct p4n_device *device;
 	pthread_mutex_t lock; /* all writers */
+	bool changed; /* since packets that were under way are known to have ended */
 	struct p4n_limbo limbo;
 	struct p4n_table **tables;
 	struct p4n_counter **counters;

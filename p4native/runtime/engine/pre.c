@@ -90,11 +90,6 @@ static struct p4n_clone_session *new_session(const struct p4n_device *dev,
 	return s;
 }
 
-static void settle(struct p4n_instance *inst, struct p4n_change *c)
-{
-	store(inst, c->object, c->to);
-}
-
 static bool well_formed(const struct p4n_record *h)
 {
 	if (h->op == OP_MULTICAST || h->op == OP_CLONE)
@@ -112,22 +107,21 @@ enum p4n_status p4n_replication_op(struct p4n_instance *inst, const struct p4n_r
 					       .egress_port = P4N_NONE,
 					       .packet_length = h->prefix_len,
 					       .class_of_service = (uint32_t)h->priority};
-	bool session = h->op >= OP_CLONE;
+	bool session = h->op >= OP_CLONE, made = h->op == OP_MULTICAST || h->op == OP_CLONE;
+	void *_Atomic *at;
+	void *value = NULL;
 
 	if (!well_formed(h) || h->handle > 0xffff)
 		return P4N_BAD_RECORD;
-	c->object = (void *)place(session ? &inst->pre.sessions : &inst->pre.groups,
-				  (uint32_t)h->handle);
-	if (h->op == OP_MULTICAST)
-		c->to = new_group(inst->device, like.id, replicas, h->action);
-	else if (h->op == OP_CLONE)
-		c->to = new_session(inst->device, &like, replicas, h->action);
-	if (!c->object || (!c->to && (h->op == OP_MULTICAST || h->op == OP_CLONE))) {
-		free(c->to);
+	at = place(session ? &inst->pre.sessions : &inst->pre.groups, like.id);
+	if (made)
+		value = session ? (void *)new_session(inst->device, &like, replicas, h->action)
+				: (void *)new_group(inst->device, like.id, replicas, h->action);
+	if (!at || (made && !value)) {
+		free(value);
 		return P4N_NO_MEMORY;
 	}
-	c->settle = settle;
-	c->undo = p4n_forget_prepared;
+	p4n_put(c, (void *)at, value);
 	return P4N_OK;
 }
 

@@ -152,13 +152,6 @@ static void settle_delete_member(struct p4n_instance *inst, struct p4n_change *c
 	p4n_retire(&inst->limbo, free_member, NULL, c->from, sizeof(struct p4n_member));
 }
 
-static void settle_modify_member(struct p4n_instance *inst, struct p4n_change *c)
-{
-	struct p4n_member *m = c->object;
-
-	p4n_retire(&inst->limbo, p4n_free_plain, NULL, atomic_exchange(&m->action, c->to), 128);
-}
-
 static enum p4n_status insert_member(struct p4n_profile *p, uint32_t id, struct p4n_entry *action,
 				     struct p4n_change *c)
 {
@@ -192,8 +185,7 @@ static enum p4n_status write_member(struct p4n_profile *p, const struct p4n_reco
 	if (!action)
 		return P4N_BAD_ACTION;
 	if (m) {
-		*c = (struct p4n_change){settle_modify_member, p4n_forget_prepared, h, m, NULL,
-					 action};
+		p4n_put(c, &m->action, action);
 		return P4N_OK;
 	}
 	s = insert_member(p, (uint32_t)h->handle, action, c);

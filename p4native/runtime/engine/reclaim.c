@@ -72,6 +72,14 @@ static uint64_t oldest_reader(struct p4n_domain *d)
 	return oldest;
 }
 
+void p4n_domain_synchronize(struct p4n_domain *d)
+{
+	uint64_t epoch = atomic_fetch_add(&d->epoch, 1) + 1;
+
+	while (oldest_reader(d) < epoch)
+		sched_yield();
+}
+
 static void free_first(struct p4n_limbo *l)
 {
 	struct p4n_garbage g = l->ring[l->head];
