@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Callable
 from operator import itemgetter
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from control.cli_nic import add_nic_words
+from control.cli_output import complain, console, plain, say, show_table
 from control.client import Client, segment
 from control.errors import ControlError
 from control.events import Event
@@ -34,13 +31,8 @@ def main() -> None:
     try:
         app()
     except ControlError as error:
-        _complain(str(error))
+        complain(str(error))
         sys.exit(1)
-
-
-def _complain(message: str) -> None:
-    """Print an error as it is: what users give may look like markup."""
-    Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False)
 
 
 def run_words(words: list[str]) -> None:
@@ -48,31 +40,20 @@ def run_words(words: list[str]) -> None:
     try:
         app(words, standalone_mode=False, prog_name="")
     except ControlError as error:
-        _complain(str(error))
+        complain(str(error))
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's usage errors have it
             raise
-        _complain(error.format_message())
+        complain(error.format_message())
     except SystemExit:
         pass
-
-
-def _table(title: str, columns: dict[str, Callable[[dict[str, Any]], object]], rows: Any) -> None:
-    """Print rows as a table; numbers to the right."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, show in columns.items():
-        numeric = bool(rows) and all(isinstance(show(row), int) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=not numeric)
-    for row in rows:
-        table.add_row(*(str(show(row)) for show in columns.values()))
-    Console().print(table)
 
 
 @app.command()
 def servers() -> None:
     """Servers, their NIC and the VMs on them."""
     with Client() as client:
-        _table(
+        show_table(
             "servers",
             {
                 "server": lambda r: r["server"],
@@ -90,7 +71,7 @@ def servers() -> None:
 def nics() -> None:
     """NICs and their P4Runtime sessions."""
     with Client() as client:
-        _table(
+        show_table(
             "NICs",
             {
                 "NIC": lambda r: r["nic"],
@@ -109,7 +90,7 @@ def nics() -> None:
 def vms() -> None:
     """VMs, where they are and their addresses."""
     with Client() as client:
-        _table(
+        show_table(
             "VMs",
             {
                 "VM": lambda r: r["name"],
@@ -130,7 +111,7 @@ def stats(vm: Annotated[str | None, typer.Argument(help="Only this VM.")] = None
     """Traffic and drops by VM, as the guest sees them."""
     with Client() as client:
         rows = client.get("/stats", vm=vm)
-    _table(
+    show_table(
         "traffic",
         {
             "port": lambda r: r["port"],
@@ -151,8 +132,7 @@ def stats(vm: Annotated[str | None, typer.Argument(help="Only this VM.")] = None
         for reason, packets in r["drops"].items()
     ]
     if drops:
-        names = ("port", "nic", "reason", "packets")
-        _table("drops", {name: itemgetter(name) for name in names}, drops)
+        show_table("drops", plain("port", "nic", "reason", "packets"), drops)
 
 
 def _finite(value: float | None) -> float | None:
@@ -174,31 +154,31 @@ def migrate(
     ] = None,
 ) -> None:
     """Move a running VM to another server; print what it took."""
-    console = Console()
     body = {"vm": vm, "server": server, "memory_mib": memory, "dirty_mib_s": dirty}
-    with Client() as client, console.status(escape(f"migrating {vm} to {server}")):
+    screen = console()
+    with Client() as client, screen.status(escape(f"migrating {vm} to {server}")):
         for item in client.stream("POST", "/migrations", body):
             if "report" in item:
-                console.print(MigrationReport.from_dict(item["report"]).table())
+                screen.print(MigrationReport.from_dict(item["report"]).table())
 
 
 @app.command()
 def evacuate(server: str) -> None:
     """Move all VMs off a server, several at a time; those that cannot move stay."""
-    console = Console()
+    screen = console()
     moved = stayed = 0
-    with Client() as client, console.status(escape(f"evacuating {server}")):
+    with Client() as client, screen.status(escape(f"evacuating {server}")):
         for item in client.stream("POST", f"/evacuations/{segment(server)}"):
             outcome, report = item["outcome"], item["outcome"]["report"]
             moved, stayed = moved + (report is not None), stayed + (report is None)
             text = f"stays: {outcome['error']}"
             if report is not None:
                 text = f"moved to {report['destination']}, blackout {report['blackout_ms']:.1f} ms"
-            console.print(f"{outcome['vm']}: {text}", highlight=False, markup=False)
+            say(f"{outcome['vm']}: {text}", screen)
     if stayed:
         raise ControlError(f"{stayed} of {moved + stayed} VMs could not leave {server}.")
     if not moved:
-        console.print(f"there are no VMs on {server}", highlight=False, markup=False)
+        say(f"there are no VMs on {server}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -213,7 +193,7 @@ def abort(vm: str) -> None:
     """Undo a migration that is under way."""
     with Client() as client:
         client.delete(f"/migrations/{segment(vm)}")
-    Console().print(f"{vm} stays where it is", highlight=False)
+    say(f"{vm} stays where it is")
 
 
 @app.command()
@@ -223,16 +203,15 @@ def trace(state: Annotated[str, typer.Argument(help="on or off")]) -> None:
         raise ControlError(f"trace {state} is unknown; say: trace on, or: trace off")
     with Client() as client:
         client.put("/trace", {"on": state == "on"})
-    Console().print(f"trace is {state}")
+    say(f"trace is {state}")
 
 
 @app.command()
 def events(follow: Annotated[bool, typer.Option("--follow", "-f")] = False) -> None:
     """Print what happened in the lab lately; with --follow, also what happens next."""
-    console = Console()
     with Client() as client:
         for item in client.stream("GET", "/events", follow=follow):
-            console.print(Event(**item).line(), highlight=False, markup=False, soft_wrap=True)
+            say(Event(**item).line())
 
 
 @app.command()
@@ -257,7 +236,7 @@ def acl_list() -> None:
     """Rules, highest priority first."""
     with Client() as client:
         rows = client.get("/acl")
-    _table(
+    show_table(
         "ACL",
         {
             "rule": itemgetter("name"),
@@ -298,7 +277,7 @@ def acl_add(
     }  # fmt: skip
     with Client() as client:
         added = client.post("/acl", rule)
-    Console().print(f"rule {added['name']} added")
+    say(f"rule {added['name']} added")
 
 
 @acl_app.command("del")
@@ -306,7 +285,7 @@ def acl_del(name: str) -> None:
     """Remove a rule by name."""
     with Client() as client:
         client.delete(f"/acl/{segment(name)}")
-    Console().print(f"rule {name} removed")
+    say(f"rule {name} removed")
 
 
 if __name__ == "__main__":

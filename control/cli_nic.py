@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
+from control.cli_output import plain, say, show_table
 from control.client import Client, segment
 from control.errors import ControlError
 
@@ -24,23 +21,14 @@ def add_nic_words(app: typer.Typer) -> None:
         app.command()(word)
 
 
-def _print(title: str, names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in names:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*(str(cell) for cell in itemgetter(*names)(row)))
-    Console().print(table)
-
-
 @vf_app.command("show")
 def vf_show(vm: Annotated[str | None, typer.Argument(help="Only this VM.")] = None) -> None:
     """VF settings, as `ip link show PF` prints them."""
     with Client() as client:
         rows = client.get("/vf", vm=vm)
-    names = ("vm", "vf", "mac", "vlan", "qos", "spoofchk", "trust", "max_tx_rate",
-             "min_tx_rate", "state")  # fmt: skip
-    _print("VFs", names, rows)
+    names = plain("vm", "vf", "mac", "vlan", "qos", "spoofchk", "trust", "max_tx_rate",
+                  "min_tx_rate", "state")  # fmt: skip
+    show_table("VFs", names, rows)
 
 
 @vf_app.command("set")
@@ -48,7 +36,7 @@ def vf_set(vm: str, setting: str, value: str) -> None:
     """Change a setting: vf set vm1 max_tx_rate 100."""
     with Client() as client:
         client.put(f"/vf/{segment(vm)}", {"setting": setting, "value": value})
-    Console().print(f"{vm}: {setting} {value}", highlight=False)
+    say(f"{vm}: {setting} {value}")
 
 
 def apply(
@@ -66,12 +54,12 @@ def apply(
     with Client() as client:
         lines = client.post("/apply", document)["plan"]
         for line in lines:
-            Console().print(line, highlight=False, markup=False)
+            say(line)
         if plan or not lines:
-            Console().print(f"{len(lines)} changes")
+            say(f"{len(lines)} changes")
             return
         client.post("/apply", {**document, "dry_run": False})
-    Console().print(f"{len(lines)} changes applied")
+    say(f"{len(lines)} changes applied")
 
 
 def explain(
@@ -81,14 +69,14 @@ def explain(
     """What the NICs do with a packet that a VM sends, stage by stage."""
     with Client() as client:
         rows = client.post("/explain", {"vm": vm, "packet": packet})
-    _print(f"{vm}: {packet}", ("nic", "stage", "does", "rule"), rows)
+    show_table(f"{vm}: {packet}", plain("nic", "stage", "does", "rule"), rows)
 
 
 def drops() -> None:
     """Dropped packets by port and reason."""
     with Client() as client:
         rows = client.get("/drops")
-    _print("drops", ("port", "nic", "reason", "packets"), rows)
+    show_table("drops", plain("port", "nic", "reason", "packets"), rows)
 
 
 def connections() -> None:
@@ -96,6 +84,6 @@ def connections() -> None:
     with Client() as client:
         told = client.get("/connections")
     rows = [{"VM": vm, "connections": count} for vm, count in told["by_vm"].items()]
-    _print(f"{told['connections']} connections", ("VM", "connections"), rows)
+    show_table(f"{told['connections']} connections", plain("VM", "connections"), rows)
     for reason, count in told["refused"].items():
-        Console().print(f"{count} refused: {reason}", highlight=False)
+        say(f"{count} refused: {reason}")

@@ -5,6 +5,7 @@ Each step changes the desired state, looks at traffic, and puts the state back.
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,9 +13,10 @@ from subprocess import PIPE
 from typing import Any
 
 from control.model import DesiredState
+from control.model.types import is_v6
 from topologies.lab import Lab
 from topologies.machine import Machine
-from topologies.tour_tools import GUEST, expect, ready, until
+from topologies.tour_tools import GUEST, StepFailed, expect, ready, until
 
 SERVICE_PORT, VIRTUAL_PORT, CLOSED_PORT = 8080, 80, 8081
 VNI = 4242
@@ -52,7 +54,7 @@ def security_group(lab: Lab, source: Machine, target: Machine) -> str:
 
 def load_balancer(lab: Lab, client: Machine, members: list[Machine]) -> str:
     """Requests to a virtual address are spread over two VMs."""
-    address = "10.0.0.100"
+    address = _free_address(lab, client)
     service = {
         "name": "tour",
         "network": lab.controller.state.networks[0].name,
@@ -70,6 +72,20 @@ def load_balancer(lab: Lab, client: Machine, members: list[Machine]) -> str:
     expect(min(counts.values()) > 0, f"all went to one member: {counts}")
     shares = ", ".join(f"{name} {count}" for name, count in counts.items())
     return f"{REQUESTS} requests to {address}:{VIRTUAL_PORT}: {shares}"
+
+
+def _free_address(lab: Lab, client: Machine) -> str:
+    """The last address of a VM's subnet that nobody has."""
+    vm = lab.controller.vm(client.name)
+    subnet = ipaddress.ip_interface(next(ip for ip in vm.ips if not is_v6(ip))).network
+    taken = {
+        ipaddress.ip_interface(ip).ip for other in lab.controller.state.vms for ip in other.ips
+    }
+    hosts = range(subnet.num_addresses - 2, 0, -1)
+    found = next((subnet[host] for host in hosts if subnet[host] not in taken), None)
+    if found is None:
+        raise StepFailed(f"{subnet} has no free address for a service")
+    return str(found)
 
 
 def overlay(lab: Lab, source: Machine, target: Machine) -> str:

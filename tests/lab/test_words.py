@@ -97,3 +97,18 @@ def test_missing_permissions_are_told(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(httpx.Client, "request", refuse)
     with Client(tmp_path / "s") as client, pytest.raises(ControlError, match=r"only root .* sudo"):
         client.get("/vms")
+
+
+@pytest.mark.parametrize("words", [("vf", "show"), ("stats",), ("vms",), ("nics",)])
+def test_a_table_in_a_pipe_has_a_row_to_a_line(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("P4NIC_LAB_RUN", str(lab.rundir.path))
+    monkeypatch.setenv("COLUMNS", "40")
+    run_words(list(words))
+    said = capsys.readouterr().out
+    assert "…" not in said
+    for name in ("vm1", "vm4") if words != ("nics",) else ("nic1", "nic2"):
+        (row,) = (line for line in said.splitlines() if line.split()[:1] == [name])
+        assert len(row.split()) >= 6, said
