@@ -8,6 +8,7 @@ from finsy.proto import p4r, stratum
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import DecodeError
 
+from p4native.p4runtime.codec import canonical
 from p4native.p4runtime.errors import invalid_argument
 
 DEFAULT_ROLE = ""
@@ -63,14 +64,15 @@ def parse_scope(role: str, config: Any | None) -> RoleScope:
     try:
         known = config.Unpack(message)
     except DecodeError:
-        known = False
+        raise invalid_argument(f"role {role!r}: its P4RoleConfig cannot be decoded") from None
     if not known:
         raise invalid_argument(
             f"role {role!r}: config of type {config.type_url!r}, expected stratum.P4RoleConfig"
         )
     filtered = None
     if message.HasField("packet_in_filter"):
-        filtered = (message.packet_in_filter.metadata_id, message.packet_in_filter.value)
+        wanted = message.packet_in_filter
+        filtered = (wanted.metadata_id, canonical(wanted.value))
     exclusive = frozenset(message.exclusive_p4_ids)
     return RoleScope(
         ids=exclusive | frozenset(message.shared_p4_ids),

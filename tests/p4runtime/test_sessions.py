@@ -11,7 +11,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from p4native.p4runtime.arbitration import MAX_ROLES
 
-from .builder import MODIFY
+from .builder import MODIFY, probe
 from .client import Client, code_of, uint128
 from .conftest import Lab, fresh_election
 from .programs import Program
@@ -241,6 +241,29 @@ def test_role_config_limits_what_is_written_and_read(lab: Lab) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         other.set_pipeline(lab.program.config())
     assert code_of(caught.value) == "PERMISSION_DENIED"
+
+
+@pytest.mark.bmv2_gap("roles are ignored")
+def test_a_role_gets_the_packets_that_it_asks_for(lab: Lab) -> None:
+    """Those that came by port 3 (with a zero too many), all of them, or none."""
+    by_port = stratum.P4RoleConfig.PacketFilter(metadata_id=1, value=b"\0\3")
+    streams = [
+        lab.another().lead(7, p4r.Role(name=name, config=role_config(**fields)))
+        for name, fields in {
+            "filtered": {"receives_packet_ins": True, "packet_in_filter": by_port},
+            "all": {"receives_packet_ins": True},
+            "none": {},
+        }.items()
+    ]
+    cpu = lab.build.action("to_cpu", reason=1)
+    ports = (2, 3, 4)
+    lab.client.insert(*[lab.build.entry("exact_table", {"dst": 1, "port": p}, cpu) for p in ports])
+    for port in ports:
+        lab.switch.send(port, probe(dst=1))
+    assert [lab.stream.next("packet").metadata[0].value[0] for _ in ports] == [*ports]
+    assert [streams[1].next("packet").metadata[0].value[0] for _ in ports] == [*ports]
+    assert streams[0].next("packet").metadata[0].value == b"\3"
+    assert [stream.received.qsize() for stream in streams] == [0, 0, 0]
 
 
 @pytest.mark.bmv2_gap("roles are ignored")

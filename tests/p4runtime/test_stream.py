@@ -299,6 +299,25 @@ def test_packets_keep_an_entry_alive(lab: Lab) -> None:
     lab.stream.next("idle_timeout_notification")
 
 
+@pytest.mark.bmv2_gap("entries without a timeout have no age")
+def test_to_be_modified_is_not_to_be_hit(lab: Lab) -> None:
+    """Neither with a new action nor without one: the entry is as idle as it was."""
+    asked = lab.build.entry("idle_table", {"src": 7})
+    asked.table_entry.time_since_last_hit.SetInParent()
+
+    def idle_ms() -> int:
+        (found,) = lab.client.read(asked)
+        return int(found.table_entry.time_since_last_hit.elapsed_ns) // 1_000_000
+
+    lab.client.insert(lab.build.entry("idle_table", {"src": 7}, lab.build.action("mark", value=1)))
+    deadline = time.monotonic() + 5
+    while idle_ms() < 100:
+        assert time.monotonic() < deadline
+    for action in (lab.build.action("mark", value=2), None):
+        lab.client.modify(lab.build.entry("idle_table", {"src": 7}, action, metadata=b"new"))
+        assert idle_ms() >= 100
+
+
 @pytest.mark.slow
 def test_timeouts_beyond_the_clock_do_not_wrap(lab: Lab) -> None:
     """The engine counts 32 bits of milliseconds: one of 2^32 + 1 ms must not end after 1 ms."""

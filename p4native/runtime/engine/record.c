@@ -142,9 +142,12 @@ bool p4n_entry_identify(struct p4n_table *t, struct p4n_entry *e, const struct p
 	return t->desc->key_bytes && p4n_entry_normalise(t, e);
 }
 
-/* What the operation does not set goes on from where the entry's former self is. */
-static void keep_counters(struct p4n_entry *to, struct p4n_entry *from, uint32_t set)
+/* What the operation does not set goes on from where the entry's former self is; to be modified is
+ * not to be hit. */
+static void keep_observed(struct p4n_entry *to, struct p4n_entry *from, uint32_t set)
 {
+	atomic_store_explicit(&to->last_hit, atomic_load(&from->last_hit), memory_order_relaxed);
+	to->noticed = from->noticed;
 	if (!(set & F_COUNTER)) {
 		atomic_store_explicit(&to->packets, atomic_load(&from->packets),
 				      memory_order_relaxed);
@@ -235,7 +238,7 @@ static enum p4n_status insert_or_modify(struct p4n_table *t, const struct p4n_re
 	if (s != P4N_OK)
 		return s;
 	if (old)
-		keep_counters(e, old, h->flags);
+		keep_observed(e, old, h->flags);
 	s = old ? p4n_table_replace(t, old, e) : p4n_table_insert(t, e);
 	if (s == P4N_OK)
 		note(c, t, old, e, false);
@@ -311,7 +314,7 @@ static enum p4n_status set_default(struct p4n_table *t, const struct p4n_record 
 		return s;
 	}
 	e->handle = P4N_NONE;
-	keep_counters(e, atomic_load(&t->fallback), h->flags);
+	keep_observed(e, atomic_load(&t->fallback), h->flags);
 	note(c, t, atomic_exchange(&t->fallback, e), e, true);
 	return P4N_OK;
 }
