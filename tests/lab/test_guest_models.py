@@ -69,10 +69,11 @@ def evacuate(lab: Lab, server: str) -> tuple[int, list[str], str]:
 
 
 def offer(lab: Lab, nic: str, vfs: int) -> None:
-    """Change how many VFs a NIC offers."""
+    """Change how many VFs a NIC offers; the VMs have little memory from now on."""
     state = lab.controller.state
     nics = [n.model_copy(update={"vfs": vfs}) if n.name == nic else n for n in state.nics]
-    lab.run(lab.controller.fabric.change(state.model_copy(update={"nics": nics})))
+    vms = [vm.model_copy(update={"memory_mib": 1}) for vm in state.vms]
+    lab.run(lab.controller.fabric.change(state.model_copy(update={"nics": nics, "vms": vms})))
 
 
 @pytest.fixture
@@ -92,6 +93,7 @@ def test_a_full_server_is_evacuated(
     mixed: Lab, held: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that can leave do, guests of both models at once; a connection between two stays."""
+    offer(mixed, "nic2", 8)
     quick = MigrationOptions(memory_mib=1, drain_s=0.1)
     for name in ("vm3", "vm4"):
         mixed.run(mixed.controller.migrations.migrate(name, "server1", quick))
