@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from p4native.bmv2 import model as m
 from p4native.codegen.bits import WordGen, slots_of, word_constants
 from p4native.codegen.context import Context
@@ -22,6 +24,7 @@ _CORE_ERRORS = (
 )
 # A loop that consumes nothing still ends; one that consumes ends with the frame.
 MAX_STEPS = 1 << 16
+_MOST_TESTS = 16  # of a select, with one target, as code
 
 
 def error_codes(program: m.Program) -> dict[str, int]:
@@ -228,8 +231,13 @@ class ParserGen:
         if plain and len(names) == 1:
             self._switch(out, names[0], cases, total)
         else:
-            for case in cases:
-                self._case(out, exprs, case, names, total)
+            for (kind, _), same in groupby(cases, lambda c: (c.kind, c.next_state)):
+                run = list(same)
+                if kind is m.TransitionKind.VALUE and len(run) > _MOST_TESTS:
+                    self._table(out, run, names, total)
+                    continue
+                for case in run:
+                    self._case(out, exprs, case, names, total)
         out.line(f"goto {self._label(default)};")
 
     def _switch(self, out: Emitter, key: str, cases: list[m.Transition], total: int) -> None:
@@ -244,14 +252,29 @@ class ParserGen:
             out.line(f"\tgoto {self._label(case.next_state)};")
         out.line("}")
 
+    def _table(self, out: Emitter, cases: list[m.Transition], keys: list[str], total: int) -> None:
+        """Masks and values with one target as data: the C compiler takes minutes for 10,000 ifs."""
+        table, at = out.name(), out.name()
+        with out.block(f"static const uint64_t {table}[][{2 * len(keys)}] =", "};"):
+            for case in cases:
+                masks, values = _mask_and_value(case, total)
+                numbers = [f"{u64(n)}, {u64(v & n)}" for n, v in zip(masks, values, strict=True)]
+                out.line(f"{{ {', '.join(numbers)} }},")
+        tests = [
+            f"({key} & {table}[{at}][{2 * i}]) == {table}[{at}][{2 * i + 1}]"
+            for i, key in enumerate(keys)
+        ]
+        with out.block(f"for (uint32_t {at} = 0; {at} < {len(cases)}; {at}++)"):
+            out.line(f"if ({' && '.join(tests)})")
+            out.line(f"\tgoto {self._label(cases[0].next_state)};")
+
     def _case(
         self, out: Emitter, exprs: ExprGen, case: m.Transition, keys: list[str], total: int
     ) -> None:
         if case.kind is m.TransitionKind.VALUE_SET:
             condition = self._in_value_set(out, exprs, case, keys, total)
         else:
-            masks = word_constants((1 << total * 8) - 1 if case.mask is None else case.mask, total)
-            values = word_constants(case.value, total)
+            masks, values = _mask_and_value(case, total)
             full = word_constants((1 << total * 8) - 1, total)
             tests = [
                 f"{k} == {u64(v)}" if mask == all_ else f"({k} & {u64(mask)}) == {u64(v & mask)}"
@@ -273,6 +296,12 @@ class ParserGen:
         out.line(f"const uint64_t {key}[] = {{ {swapped} }};")
         number = self.context.value_sets[case.value_set]
         return f"p4n_value_set_has(p->th->value_sets[{number}], (const uint8_t *){key}, {total})"
+
+
+def _mask_and_value(case: m.Transition, total: int) -> tuple[list[int], list[int]]:
+    """A case's mask and value, word by word."""
+    mask = (1 << total * 8) - 1 if case.mask is None else case.mask
+    return word_constants(mask, total), word_constants(case.value, total)
 
 
 def _resolve(e: m.Expr, htype: m.HeaderType, number: str, exprs: ExprGen) -> m.Expr:

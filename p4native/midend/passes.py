@@ -56,7 +56,7 @@ PASSES: tuple[Pass, ...] = (
     ),
     Pass(
         "select_keys",
-        _plain(selects.run),
+        selects.run,
         "after `parser_flow`, which makes selects from conditions",
     ),
     Pass("table_keys", _plain(tablekeys.run), "BMv2 looks up fields, not expressions"),

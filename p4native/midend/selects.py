@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from math import prod
 
+from p4native.frontend.diagnostics import Reporter
 from p4native.midend import core
 
+_MOST_CASES = 10_000  # that one select case may become
 
-def run(program: core.Program) -> None:
+
+def run(program: core.Program, reporter: Reporter) -> None:
     """Rewrite every state's transition."""
     for state in program.parser.states:
         state.keys = [_simple_key(program, state, k) for k in state.keys]
         widths = [core.scalar_width(k.type) for k in state.keys]
         cases: list[core.Case] = []
         for case in state.cases:
-            cases.extend(_expanded(case, widths))
+            cases.extend(_expanded(case, widths, reporter))
             if case.value_set is None and all(k.any for k in case.keys):
                 break
         state.cases = cases
@@ -39,7 +43,7 @@ def _simple_key(program: core.Program, state: core.State, key: core.Expr) -> cor
     return temp
 
 
-def _expanded(case: core.Case, widths: list[int]) -> Iterator[core.Case]:
+def _expanded(case: core.Case, widths: list[int], reporter: Reporter) -> Iterator[core.Case]:
     if all(k.high is None for k in case.keys):
         yield case
         return
@@ -47,6 +51,13 @@ def _expanded(case: core.Case, widths: list[int]) -> Iterator[core.Case]:
         [k] if k.high is None else [core.KeyValue(v, mask=m) for v, m in masks(k.value, k.high, w)]
         for k, w in zip(case.keys, widths, strict=True)
     ]
+    count = prod(len(part) for part in parts)
+    if count > _MOST_CASES:
+        message = (
+            f"the ranges of this case make {count} values and masks, {_MOST_CASES} at the most"
+        )
+        reporter.error("overlimit", message, case.loc)
+        return
     for keys in product(*parts):
         yield core.Case(list(keys), case.target, case.loc)
 

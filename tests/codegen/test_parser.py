@@ -66,6 +66,16 @@ def test_values_masks_and_default(tmp_path: Path) -> None:
         assert result(harness, head(kind)) == (state, 0)
 
 
+def test_many_values_with_one_target(tmp_path: Path) -> None:
+    """Those of state 2 are a table; the first match decides all the same."""
+    many = [move(f"0x{n:02x}", 2, "0xfd") for n in range(0, 0x80, 4)]
+    moves = [move("0x04", 1), *many, move("0x08", 3), move("0x81", 3), move(None, 4)]
+    start = b.state("start", 0, [b.extract("h")], [b.fld("h", "kind")], moves)
+    harness = parse(tmp_path, start, *map(target, range(1, 5)))
+    for kind, state in ((4, 1), (6, 2), (8, 2), (0x7E, 2), (9, 4), (0x81, 3), (0x80, 4)):
+        assert result(harness, head(kind)) == (state, 0)
+
+
 def test_several_fields_are_byte_padded(tmp_path: Path) -> None:
     """x is 4 bits, y 12: the value is 0x0X0YYY."""
     keys = [b.fld("h", "x"), b.fld("h", "y")]

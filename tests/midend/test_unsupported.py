@@ -46,6 +46,14 @@ CASES = {
         "hdr.h.a / 3",
         "'/' needs operands known at compile time",
     ),
+    "ranges that multiply": (
+        {
+            "parser": "state start { pkt.extract(hdr.h); transition select(hdr.h.c, hdr.g.c,"
+            " hdr.h.a) {\n(1..65534, 1..65534, 1..254): accept; default: reject; } }"
+        },
+        "(1..65534",
+        "make 12600 values and masks, 10000 at the most",
+    ),
     "digest of a header": (
         {"apply": "\ndigest(1, hdr.h);"},
         "digest(1",
