@@ -92,12 +92,12 @@ def prepare(lab: Lab) -> None:
 def test_a_mixed_batch_is_refused_whole(lab: Lab, atomicity: str) -> None:
     """The engine finds the fault in the last update, after all the others have worked."""
     prepare(lab)
-    before = dump(lab)
+    before = dump(lab.client)
     updates = [*one_of_each(lab), update(INSERT, to_member(lab, "profile_table", 5, 2))]
     codes = refused(lab, updates, atomicity)
     assert codes[-1] == "NOT_FOUND"
     assert set(codes[:-1]) == {"ABORTED"}
-    assert dump(lab) == before
+    assert dump(lab.client) == before
 
 
 @pytest.mark.bmv2_gap("ROLLBACK and ATOMIC are UNIMPLEMENTED")
@@ -106,12 +106,12 @@ def test_a_mixed_batch_takes_effect_whole(lab: Lab, atomicity: str) -> None:
     """What it leaves is what the same updates leave one by one."""
     prepare(lab)
     lab.client.write(one_of_each(lab), atomicity)
-    together = dump(lab)
+    together = dump(lab.client)
     lab.client.set_pipeline(lab.program.config())
     prepare(lab)
     for each in one_of_each(lab):
         lab.client.write([each])
-    assert dump(lab) == together
+    assert dump(lab.client) == together
     counter = p4r.CounterData()
     counted = lab.client.read(
         lab.build.entry("exact_table", {"dst": 9, "port": 9}, counter_data=counter)
@@ -121,7 +121,7 @@ def test_a_mixed_batch_takes_effect_whole(lab: Lab, atomicity: str) -> None:
 
 @pytest.mark.bmv2_gap("ROLLBACK and ATOMIC are UNIMPLEMENTED")
 def test_every_faulty_update_gets_its_own_error(lab: Lab) -> None:
-    before = dump(lab)
+    before = dump(lab.client)
     codes = refused(
         lab,
         [
@@ -136,7 +136,7 @@ def test_every_faulty_update_gets_its_own_error(lab: Lab) -> None:
     )
     wanted = ["ABORTED", "INVALID_ARGUMENT", "OUT_OF_RANGE", "ABORTED", "NOT_FOUND"]
     assert codes == [*wanted, "INVALID_ARGUMENT"]
-    assert dump(lab) == before
+    assert dump(lab.client) == before
     assert lab.client.read(multicast(0)) == []
 
 
@@ -309,6 +309,7 @@ def crossing(entities: Program, atomicity: str, threads: int) -> list[set[int]]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need root")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_packets_see_all_of_a_mixed_batch_or_none(entities: Program, threads: int) -> None:
@@ -319,6 +320,7 @@ def test_packets_see_all_of_a_mixed_batch_or_none(entities: Program, threads: in
     assert [shown for shown in seen if len(shown) > 1] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need root")
 @pytest.mark.parametrize("atomicity", ["CONTINUE_ON_ERROR", "ROLLBACK_ON_ERROR"])
 def test_other_batches_take_effect_in_order(entities: Program, atomicity: str) -> None:

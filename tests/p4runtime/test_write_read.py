@@ -9,7 +9,7 @@ import pytest
 from finsy.proto import p4r
 
 from .builder import DELETE, INSERT, MODIFY, multicast, probe
-from .client import code_of, uint128, update_codes
+from .client import Client, code_of, uint128, update_codes
 from .conftest import Lab
 
 
@@ -27,7 +27,7 @@ def refused(lab: Lab, updates: list[p4r.Update], atomicity: str) -> list[str]:
     return update_codes(caught.value)
 
 
-def dump(lab: Lab) -> list[bytes]:
+def dump(client: Client) -> list[bytes]:
     """All forwarding state, in a canonical order."""
     wanted = [
         p4r.Entity(table_entry=p4r.TableEntry()),
@@ -46,7 +46,7 @@ def dump(lab: Lab) -> list[bytes]:
             )
         ),
     ]
-    return sorted(e.SerializeToString(deterministic=True) for e in lab.client.read(*wanted))
+    return sorted(e.SerializeToString(deterministic=True) for e in client.read(*wanted))
 
 
 @pytest.mark.bmv2_gap("empty entities, missing types and indices too large are UNKNOWN")
@@ -95,7 +95,7 @@ def test_all_or_none_of_table_entries(lab: Lab, atomicity: str) -> None:
     default = lab.build.entry(
         "exact_table", None, lab.build.action("forward", port=5), is_default_action=True
     )
-    before = dump(lab)
+    before = dump(lab.client)
     updates = [
         update(INSERT, small(lab, 3)),
         update(MODIFY, small(lab, 1, 9)),
@@ -107,7 +107,7 @@ def test_all_or_none_of_table_entries(lab: Lab, atomicity: str) -> None:
     codes = refused(lab, updates, atomicity)
     assert codes[4] == "ALREADY_EXISTS"
     assert set(codes[:4] + codes[5:]) == {"ABORTED"}
-    assert dump(lab) == before
+    assert dump(lab.client) == before
     del updates[4]
     lab.client.write(updates, atomicity)
     assert len(lab.client.read(lab.build.entry("small_table"))) == 3
