@@ -14,6 +14,8 @@ import httpx
 
 from control.errors import ControlError
 
+ANSWER_S = 60
+
 
 def segment(name: str) -> str:
     """A name as a part of a path, whatever it is made of: dots too could lead elsewhere."""
@@ -32,7 +34,7 @@ class Client:
         self._socket = socket or default_socket()
         # No TLS on a unix socket: reading the certificates takes a tenth of a second per word.
         transport = httpx.HTTPTransport(uds=str(self._socket), verify=False)
-        self._http = httpx.Client(transport=transport, base_url="http://lab", timeout=60)
+        self._http = httpx.Client(transport=transport, base_url="http://lab", timeout=ANSWER_S)
 
     def __enter__(self) -> Client:
         return self
@@ -98,6 +100,15 @@ class Client:
     def _unreachable(self, error: httpx.TransportError) -> ControlError:
         if _denied(error):
             return ControlError(f"only root may talk to the lab at {self._socket}; use sudo")
+        if isinstance(error, httpx.TimeoutException):
+            return ControlError(
+                f"the lab at {self._socket} has not answered within {ANSWER_S} s; look into its log"
+            )
+        if isinstance(error, (httpx.RemoteProtocolError, httpx.ReadError)):
+            return ControlError(
+                f"the lab at {self._socket} went away before it had answered; take it up again, "
+                "with what was under way, with: make run ARGS=--resume"
+            )
         return ControlError(f"no lab answers at {self._socket} ({error}); start one with: make run")
 
 

@@ -87,6 +87,25 @@ def test_a_file_that_is_no_document_is_told(
     assert answer in say("apply", str(path))
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (httpx.ReadTimeout("timed out"), r"has not answered within 60 s; look into its log"),
+        (httpx.RemoteProtocolError("closed"), r"went away before it had answered.* ARGS=--resume"),
+        (httpx.ConnectError("refused"), r"no lab answers at .*; start one with: make run"),
+    ],
+)
+def test_a_lab_that_does_not_answer_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: httpx.TransportError, words: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(httpx.Client, "request", fail)
+    with Client(tmp_path / "s") as client, pytest.raises(ControlError, match=words):
+        client.get("/vms")
+
+
 def test_missing_permissions_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         try:
