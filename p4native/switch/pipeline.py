@@ -116,6 +116,8 @@ class Pipeline:
         Returns their `Status` values and, for inserts, the entries' handles: numbers that stay
         with the entry for its life and are unique in its table.
         """
+        if mode == Mode.ATOMIC and not self.live:
+            mode = Mode.ROLLBACK  # no packet is in it: none has to wait
         statuses: Any = (c.c_int32 * count)()
         handles: Any = (c.c_uint64 * count)()
         done = self._c.p4n_write(self.handle, records, len(records), count, mode, statuses, handles)
