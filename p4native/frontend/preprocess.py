@@ -150,7 +150,7 @@ class Preprocessor:
                 "include", f"{name}: no such file; looked in {dirs}; add -I DIR", loc
             )
             return
-        if path in self.once:
+        if path.resolve() in self.once:
             return
         text = self._read(path, loc)
         if text is None:
@@ -371,7 +371,7 @@ class _FileRun:
 
     def _do_pragma(self, rest: str, _loc: Loc) -> None:
         if split_tokens(rest)[:1] == ["once"]:
-            self.pp.once.add(self.path)
+            self.pp.once.add(self.path.resolve())
 
     def _do_line(self, rest: str, loc: Loc) -> None:
         match = _LINE.match(rest)

@@ -96,7 +96,9 @@ def test_include_relative_to_the_including_file(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.p4").write_text('#include "b.p4"\n')
     (tmp_path / "sub" / "b.p4").write_text("#pragma once\nfound\n")
-    (tmp_path / "main.p4").write_text('#include "sub/a.p4"\n#include "sub/b.p4"\n')
+    (tmp_path / "main.p4").write_text(
+        '#include "sub/a.p4"\n#include "sub/b.p4"\n#include "sub/../sub/b.p4"\n'
+    )
     reporter = Reporter()
     output = Preprocessor([], {}, reporter).run(tmp_path / "main.p4")
     assert output is not None and not reporter.errors
