@@ -88,6 +88,15 @@ CASES = {
         "u { key",
         "'I.c' is already the direct_counter of table 'I.t'",
     ),
+    "counter array as a direct counter": (
+        {
+            "locals": "counter(4, CounterType.bytes) c; table t { key = { hdr.h.a : exact; }"
+            " actions = { NoAction; }\ncounters = c; }",
+            "apply": "t.apply();",
+        },
+        "counters = c",
+        "property 'counters' must be a direct_counter, not a counter",
+    ),
     "direct meter of no table": (
         {
             "locals": "direct_meter<bit<8>>(MeterType.bytes)\nm;"

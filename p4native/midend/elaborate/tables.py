@@ -357,7 +357,7 @@ class Tables:
         timeout = decl.property("support_timeout")
         table.timeout = timeout is not None and timeout.expr.value is True
         table.implementation = self._resource(owner, decl, "implementation", _PROFILES)
-        table.counter = self._resource(owner, decl, "counters", ("direct_counter", "counter"))
+        table.counter = self._resource(owner, decl, "counters", ("direct_counter",))
         table.meter = self._resource(owner, decl, "meters", ("direct_meter",))
 
     def _resource(
