@@ -140,10 +140,25 @@ class PipelineWriter:
         made["actions"] = [r.action.name for r in table.actions]
         nowhere: tuple[str | None, Next] = (None, {r.action.name: None for r in table.actions})
         made["base_default_next"], made["next_tables"] = self._next.get(table, nowhere)
+        if table.implementation is not None:
+            self._ignore_content(table)
+            return made
         self._default(table, made)
         if table.has_entries:
             made["entries"] = [self._entry(table, keys, e) for e in table.entries]
         return made
+
+    def _ignore_content(self, table: core.Table) -> None:
+        """BMv2 refuses a program in which the content of a table with members is written."""
+        has_default = table.default is not None and table.default.body
+        for there, what in ((has_default, "default_action"), (table.entries, "entries")):
+            if there:
+                self.context.reporter.warning(
+                    "unsupported",
+                    f"'{what}' of table '{table.name}' has no effect: this target has none in"
+                    " tables with an action profile",
+                    table.loc,
+                )
 
     def _key(self, key: core.Key) -> Json:
         e = key.expr
@@ -188,7 +203,7 @@ class PipelineWriter:
         self.profiles[profile] = found
 
     def _default(self, table: core.Table, made: Json) -> None:
-        if table.default is None or made["type"] != "simple":
+        if table.default is None:
             return
         made["default_entry"] = {
             "action_id": self.context.action_ids[table.default],

@@ -291,3 +291,18 @@ def test_a_condition_is_told_without_its_parenthesis() -> None:
     json = compiled(locals=TABLE, apply="if (meta.x == (8w1)) { t.apply(); }").json()
     (condition,) = ingress(json)["conditionals"]
     assert condition["source_info"]["source_fragment"] == "meta.x == (8w1)"
+
+
+def test_tables_with_a_profile_have_no_content_of_their_own() -> None:
+    """BMv2 does not load what has."""
+    made = compiled(
+        locals="action_profile(4) p; action a() { hdr.h.b = 1; }"
+        " table t { key = { hdr.h.a : exact; } actions = { a; } implementation = p;"
+        " const entries = { 1 : a(); } default_action = a(); }",
+        apply="t.apply();",
+    )
+    (table,) = ingress(made.json())["tables"]
+    assert table["type"] == "indirect"
+    assert not {"entries", "default_entry"} & table.keys()
+    assert all(f"'{what}' of table 'I.t' has no effect" in made.reporter.render()
+               for what in ("entries", "default_action"))  # fmt: skip
