@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from topologies.namespace import inside
 
 CONNECT_S = 3.0
 STALL_S = 5.0
+_AGAIN_S = 0.05
 # Little enough for the shortest queue on the way, so that nobody's frames drop.
 IN_FLIGHT = 64 << 10
 _CHUNK = 1 << 20
@@ -91,7 +93,7 @@ async def memory_channel(
                 inside(destination_pid, lambda: _listen(family, address))
             )
             sender = stack.enter_context(inside(source_pid, lambda: _unconnected(family)))
-            connecting = loop.sock_connect(sender, listener.getsockname()[:2])
+            connecting = _connect(sender, listener.getsockname()[:2])
             await asyncio.wait_for(connecting, CONNECT_S)
             receiver, _ = await asyncio.wait_for(loop.sock_accept(listener), CONNECT_S)
             stack.enter_context(receiver)
@@ -105,6 +107,17 @@ async def memory_channel(
             end.settimeout(STALL_S)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield MemoryChannel(sender, receiver)
+
+
+async def _connect(sender: socket.socket, address: tuple[str, int]) -> None:
+    """Connect; again where the kernel found nobody, since it may have asked before the path was."""
+    while True:
+        try:
+            return await asyncio.get_running_loop().sock_connect(sender, address)
+        except OSError as error:
+            if error.errno != errno.EHOSTUNREACH:
+                raise
+            await asyncio.sleep(_AGAIN_S)
 
 
 def _unconnected(family: socket.AddressFamily) -> socket.socket:
