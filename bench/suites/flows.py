@@ -103,13 +103,13 @@ def _held(lab: Lab, _condition: str, _effort: Effort) -> Round:
     manager = _manager(lab)
     client, server = pair(lab, "across")
     processes = {name: nic.process.pid for name, nic in lab.network.nics.items()}
-    before = _megabytes("self"), sum(map(_megabytes, processes.values()))
+    before = megabytes("self"), sum(map(megabytes, processes.values()))
     with _stateful(lab, client, server):
         began, start = time.monotonic(), manager.installed
         for first in range(0, MANY, _BURST):
             _install(manager, start + first + _BURST, client, server, first)
         installed_s = time.monotonic() - began
-        after = _megabytes("self"), sum(map(_megabytes, processes.values()))
+        after = megabytes("self"), sum(map(megabytes, processes.values()))
         began = time.monotonic()
     return Round(
         {
@@ -153,12 +153,13 @@ def _installs(manager: ConnectionManager, due: int) -> bool:
     return True
 
 
-def _megabytes(process: int | str) -> float:
-    """Resident memory of a process."""
-    for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+def megabytes(process: int | str) -> float:
+    """Resident memory of a process. TrafficError if it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        raise TrafficError(f"process {process} of a NIC has ended meanwhile") from None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:")), 0.0)
 
 
 HELD = Bench(
