@@ -75,12 +75,15 @@ def load_balancer(lab: Lab, client: Machine, members: list[Machine]) -> str:
 
 
 def _free_address(lab: Lab, client: Machine) -> str:
-    """The last address of a VM's subnet that nobody has."""
-    vm = lab.controller.vm(client.name)
-    subnet = ipaddress.ip_interface(next(ip for ip in vm.ips if not is_v6(ip))).network
-    taken = {
-        ipaddress.ip_interface(ip).ip for other in lab.controller.state.vms for ip in other.ips
-    }
+    """The last IPv4 address of a VM's subnet that nobody has."""
+    vm, state = lab.controller.vm(client.name), lab.controller.state
+    own = next((ip for ip in vm.ips if not is_v6(ip)), None)
+    if own is None:
+        raise StepFailed(f"{vm.name} has no IPv4 address, which the balancer's clients need")
+    subnet = ipaddress.ip_interface(own).network
+    given = [ip for other in state.vms for ip in other.ips]
+    given += [ip for network in state.networks for ip in network.gateways]
+    taken = {ipaddress.ip_interface(ip).ip for ip in given}
     hosts = range(subnet.num_addresses - 2, 0, -1)
     found = next((subnet[host] for host in hosts if subnet[host] not in taken), None)
     if found is None:

@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Protocol
 
 import grpc
+import pytest
 
 from p4native.p4runtime.server import ServerHandle, serve
 from p4native.switch import device as switch_device
+
+raw_sockets = pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need root")
 
 PORTS = range(1, 9)
 CPU_PORT = 510

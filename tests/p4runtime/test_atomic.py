@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 import select
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from .builder import DELETE, INSERT, MODIFY, Builder, clone_session, mark_of, mu
 from .client import Client
 from .conftest import Lab
 from .programs import Program
-from .targets import NativePorts, _raw_socket, _take
+from .targets import NativePorts, _raw_socket, _take, raw_sockets
 from .test_write_read import MIXED, dump, refused, small, update
 
 
@@ -270,23 +270,17 @@ def _receive(sock: socket.socket, count: int) -> dict[int, bytes]:
 @contextmanager
 def flipping(client: Client, build: Builder, atomicity: str) -> Iterator[threading.Event]:
     """Write one state after another while the block runs; the event is set after the last one."""
-    over, faults = threading.Event(), list[BaseException]()
+    over = threading.Event()
 
     def flip() -> None:
-        try:
-            for number in range(FLIPS):
-                client.write(shown_by(build, 2 - number % 2, 1 + number % 2), atomicity)
-        except BaseException as fault:  # noqa: BLE001 - shown by the test
-            faults.append(fault)
-        over.set()
+        for number in range(FLIPS):
+            client.write(shown_by(build, 2 - number % 2, 1 + number % 2), atomicity)
 
-    thread = threading.Thread(target=flip)
-    thread.start()
-    try:
+    with ThreadPoolExecutor(1) as pool:
+        flipped = pool.submit(flip)
+        flipped.add_done_callback(lambda _: over.set())
         yield over
-    finally:
-        thread.join()
-    assert not faults, faults
+        flipped.result()
 
 
 def crossing(entities: Program, atomicity: str, threads: int) -> list[set[int]]:
@@ -310,7 +304,7 @@ def crossing(entities: Program, atomicity: str, threads: int) -> list[set[int]]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need root")
+@raw_sockets
 @pytest.mark.parametrize("threads", [1, 2])
 def test_packets_see_all_of_a_mixed_batch_or_none(entities: Program, threads: int) -> None:
     """A table entry, a member, a register, a multicast group and a clone session."""
@@ -321,7 +315,7 @@ def test_packets_see_all_of_a_mixed_batch_or_none(entities: Program, threads: in
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need root")
+@raw_sockets
 @pytest.mark.parametrize("atomicity", ["CONTINUE_ON_ERROR", "ROLLBACK_ON_ERROR"])
 def test_other_batches_take_effect_in_order(entities: Program, atomicity: str) -> None:
     """A group is there before the first entry names it, until the last one no longer does."""

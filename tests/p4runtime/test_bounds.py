@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -16,12 +15,9 @@ from finsy.proto import p4r
 from .builder import MODIFY, Builder, probe
 from .client import Client
 from .programs import Program
-from .targets import VethPorts, _raw_socket, free_port, wait_for_server
+from .targets import VethPorts, _raw_socket, free_port, raw_sockets, wait_for_server
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need root"),
-]
+pytestmark = [pytest.mark.slow, raw_sockets]
 MIB = 1 << 20
 MESSAGE = 200 * MIB
 
