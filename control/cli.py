@@ -164,13 +164,15 @@ def migrate(
 
 @app.command()
 def evacuate(server: str) -> None:
-    """Move all VMs off a server, several at a time; those that cannot move stay."""
+    """Move all VMs off a server, several at a time; those that no other server takes stay."""
     screen = console()
     moved = stayed = 0
     with Client() as client, screen.status(escape(f"evacuating {server}")):
         for item in client.stream("POST", f"/evacuations/{segment(server)}"):
             outcome, report = item["outcome"], item["outcome"]["report"]
             moved, stayed = moved + (report is not None), stayed + (report is None)
+            for tried in outcome["tried"]:
+                say(f"{outcome['vm']}: tried {tried['server']}: {tried['reason']}", screen)
             text = f"stays: {outcome['error']}"
             if report is not None:
                 text = f"moved to {report['destination']}, blackout {report['blackout_ms']:.1f} ms"

@@ -15,7 +15,7 @@ from control.migration.manager import Progress
 from control.migration.memory import monotonic, pre_copy
 from control.migration.ports import Hypervisor, MemoryChannel, MovableState
 from control.migration.record import Phase, Record
-from control.migration.report import MigrationReport, PhaseTime
+from control.migration.report import ROLLED_BACK, MigrationReport, PhaseTime
 from control.migration.site import Site, together
 from control.migration.turn import Turn
 
@@ -55,7 +55,7 @@ class Attempt:
         self._hypervisor = hypervisor
         self._movers = movers
         self._progress = progress
-        self._aborted = False
+        self.aborted = False
         self._frozen_at: float | None = None
         self._dirty = 0
         self._ahead: Ahead | None = None
@@ -96,14 +96,14 @@ class Attempt:
 
     def abort(self) -> bool:
         """Ask for the migration to be undone; False once the switch has begun."""
-        self._aborted = not self.record.phase.forward
-        return self._aborted
+        self.aborted = not self.record.phase.forward
+        return self.aborted
 
     async def undo(self, reason: str) -> None:
         """Back to where the VM was: it runs at the source, no trace is left at the destination."""
         await self._insist(self._go_back, self.record.source.server)
         self._turn.give()
-        self.report.outcome, self.report.reason = "rolled back", reason
+        self.report.outcome, self.report.reason = ROLLED_BACK, reason
 
     async def _go_back(self) -> None:
         """Undo all phases, whichever have begun; may be repeated."""
@@ -314,7 +314,7 @@ class Attempt:
     def _require_way(self) -> None:
         """Raise ControlError if the user has aborted, or memory cannot reach the destination."""
         record = self.record
-        if self._aborted:
+        if self.aborted:
             raise ControlError(f"the migration of {record.vm} was aborted by the user.")
         ends = record.source.nic, record.destination.nic
         lost = [nic for nic in ends if not self._site.is_reachable(nic)]

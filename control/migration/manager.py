@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from control.errors import ControlError, NicDownError, RefusedError
 from control.migration.record import Endpoint, Options, Phase, Record
-from control.migration.report import MigrationReport, PhaseTime
+from control.migration.report import ROLLED_BACK, MigrationReport, PhaseTime
 from control.model import DesiredState, Placement
 from control.model.checks import check_capacity
 from control.store import Store
@@ -38,7 +38,9 @@ class Placed(Protocol):
 class Run(Protocol):
     """One migration as a plane carries it out."""
 
+    record: Record
     report: MigrationReport
+    aborted: bool
 
     async def run(self) -> MigrationReport:
         """All phases after the check. Raises ControlError when it was rolled back."""
@@ -57,12 +59,21 @@ Begin = Callable[[Record, "Progress | None"], Run]
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A server that a VM was to go to, and why the migration was rolled back."""
+
+    server: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """One VM of an evacuation: its report, or why it stayed."""
+    """One VM of an evacuation: its report, or why it stayed; and where it was tried before."""
 
     vm: str
     report: MigrationReport | None
     error: str = ""
+    tried: tuple[Tried, ...] = ()
 
 
 class MigrationManager:
@@ -87,8 +98,11 @@ class MigrationManager:
 
         Raises RefusedError before anything changed, or ControlError after rolling back.
         """
-        record = self._claim(vm, server, options)
-        attempt = self._begin(record, progress)
+        return await self._carry_out(self._begin(self._claim(vm, server, options), progress))
+
+    async def _carry_out(self, attempt: Run) -> MigrationReport:
+        """Run a migration whose destination is claimed; no longer claimed afterwards."""
+        vm = attempt.record.vm
         self._running[vm] = attempt
         try:
             return await attempt.run()
@@ -127,8 +141,9 @@ class MigrationManager:
         """Move all VMs off a server, several at a time; yields what became of each as it ends.
 
         One that cannot move does not stop others. Each goes to the server that has the most free
-        VFs at that moment, of those that can take it. The evacuation goes on when the caller stops
-        listening.
+        VFs at that moment, of those that can take it; if it is rolled back for something that
+        another server may not have, to the next, and to each once. The evacuation goes on when the
+        caller stops listening.
         """
         state = self._plane.state
         self._known("server", server, [s.name for s in state.servers])
@@ -147,14 +162,22 @@ class MigrationManager:
         self, vm: str, server: str, options: Options | None, slots: asyncio.Semaphore
     ) -> Outcome | None:
         """Move a VM off a server; None if somebody else has done so before its turn came."""
+        tried: tuple[Tried, ...] = ()
         async with slots:
-            if self._plane.state.vm(vm).server != server:
-                return None
-            try:
-                target = self._roomiest(vm, server)
-                return Outcome(vm, await self.migrate(vm, target, options))
-            except ControlError as error:
-                return Outcome(vm, None, str(error))
+            while self._plane.state.vm(vm).server == server:
+                try:
+                    others = self._others(server, [failed.server for failed in tried])
+                    record = self._claim(vm, self._first_fit(vm, others), options)
+                except ControlError as error:
+                    return Outcome(vm, None, str(error), tried)
+                attempt = self._begin(record, None)
+                try:
+                    return Outcome(vm, await self._carry_out(attempt), tried=tried)
+                except ControlError as error:
+                    if len(others) == 1 or not _fits_elsewhere(attempt):
+                        return Outcome(vm, None, str(error), tried)
+                    tried += (Tried(record.destination.server, attempt.report.reason),)
+        return None
 
     def abort(self, vm: str) -> None:
         """Undo a migration that is under way. RefusedError if there is none, or it is too late."""
@@ -266,12 +289,16 @@ class MigrationManager:
         taken |= {end.vf for end in self._claimed.values() if end.server == server}
         return [vf for vf in range(state.nic(nic).vfs) if vf not in taken]
 
-    def _roomiest(self, vm: str, leaving: str) -> str:
-        """Of the other servers that can take a VM the one with the most free VFs."""
-        others = [s.name for s in self._plane.state.servers if s.name != leaving]
-        if not others:
+    def _others(self, leaving: str, tried: Sequence[str]) -> list[str]:
+        """Servers but one, and but those that were tried, roomiest first. RefusedError if none."""
+        names = [s.name for s in self._plane.state.servers if s.name != leaving]
+        if not names:
             raise RefusedError(f"there is no server but {leaving}; nothing can move.")
-        others.sort(key=lambda name: -len(self._free_vfs(name)))
+        others = [name for name in names if name not in tried]
+        return sorted(others, key=lambda name: -len(self._free_vfs(name)))
+
+    def _first_fit(self, vm: str, others: Sequence[str]) -> str:
+        """The first of some servers that can take a VM; if none, raises the first one's reason."""
         objections = []
         for server in others:
             try:
@@ -292,3 +319,12 @@ def _roles(phase: Phase) -> tuple[str | None, str | None]:
     if not phase.forward:
         return "active", None
     return "moved", "active" if phase is Phase.RELEASE else "parked"
+
+
+def _fits_elsewhere(attempt: Run) -> bool:
+    """Whether one that failed may succeed to another server: all is as before, and nobody minds.
+
+    What fails at the freeze is at the source: the guest that does not stop.
+    """
+    undone = attempt.report.outcome == ROLLED_BACK and not attempt.aborted
+    return undone and attempt.record.phase is not Phase.FREEZE

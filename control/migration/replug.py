@@ -17,7 +17,7 @@ from control.migration.manager import Placed, Progress
 from control.migration.memory import monotonic, pre_copy
 from control.migration.ports import Hypervisor, MemoryChannel
 from control.migration.record import Phase, Record
-from control.migration.report import MigrationReport, PhaseTime
+from control.migration.report import ROLLED_BACK, MigrationReport, PhaseTime
 
 
 class Replugged(Placed, Protocol):
@@ -46,7 +46,7 @@ class Replug:
         self._progress = progress
         self._plane = plane
         self._hypervisor = hypervisor
-        self._aborted = False
+        self.aborted = False
         self._switched = False
         self._dirty = 0
 
@@ -75,8 +75,8 @@ class Replug:
 
     def abort(self) -> bool:
         """Ask for the migration to be undone."""
-        self._aborted = not self._switched
-        return self._aborted
+        self.aborted = not self._switched
+        return self.aborted
 
     async def undo(self, reason: str) -> None:
         """Plug the device in at the source again."""
@@ -86,7 +86,7 @@ class Replug:
         await self._plane.program()
         await self._hypervisor.attach(record.vm, record.source.nic, record.source.vf)
         await self._hypervisor.thaw(record.vm)
-        self.report.outcome, self.report.reason = "rolled back", reason
+        self.report.outcome, self.report.reason = ROLLED_BACK, reason
 
     async def _pre_copy(self, channel: MemoryChannel) -> None:
         copied = await pre_copy(self.record.options, channel.send, monotonic)
@@ -95,7 +95,7 @@ class Replug:
         self.report.throttle_percent = copied.throttle * 100
 
     async def _freeze(self) -> None:
-        if self._aborted:
+        if self.aborted:
             raise ControlError(f"the migration of {self.record.vm} was aborted by the user.")
         await self._hypervisor.freeze(self.record.vm)
 
@@ -118,6 +118,7 @@ class Replug:
 
     async def _phase(self, phase: Phase, step: Callable[[], Awaitable[None]]) -> None:
         """Run a phase and note its time."""
+        self.record = self.record.at(phase)
         began = monotonic()
         await step()
         time = PhaseTime(phase.value, (monotonic() - began) * 1000)

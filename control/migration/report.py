@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
+ROLLED_BACK = "rolled back"
+
 
 @dataclass(frozen=True)
 class PhaseTime:

@@ -105,12 +105,12 @@ class Process:
 
 def lab_options(run_dir: Path, prefix: str) -> Options:
     """Options of a lab that meets no other: target and compiler are those of the test run."""
-    base = free_ports(4)
+    base = free_ports(6)
     return Options(
         target=os.environ.get("TARGET", "auto"),
         compiler=os.environ.get("P4C", "auto"),
         run_dir=run_dir,
-        ports=Ports(prefix=prefix, p4runtime=base, thrift=base + 2),
+        ports=Ports(prefix=prefix, p4runtime=base, thrift=base + 3),
     )
 
 
@@ -125,6 +125,19 @@ def altered_lab(folder: Path, name: str, old: str, new: str) -> Iterator[Lab]:
     with Lab(str(path), lab_options(run_dir, prefix)) as lab:
         yield lab
     assert leftovers(run_dir, prefix) == []
+
+
+def evacuate(lab: Lab, server: str) -> tuple[int, list[str], str]:
+    """Exit status of ``lab evacuate``, what it prints of the VMs, sorted, and its error."""
+    told = subprocess.run(
+        [sys.executable, "-m", "control.cli", "evacuate", server],
+        env={**os.environ, "P4NIC_LAB_RUN": str(lab.rundir.path), "COLUMNS": "200"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return told.returncode, sorted(told.stdout.splitlines()), told.stderr.strip()
 
 
 def leftovers(run_dir: Path, prefix: str) -> list[str]:

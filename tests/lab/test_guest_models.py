@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +12,7 @@ from topologies.errors import LabError
 from topologies.hypervisor import Hypervisor
 from topologies.lab import Lab
 
-from .helpers import ROOT, altered_lab, needs_root
+from .helpers import altered_lab, evacuate, needs_root
 
 pytestmark = [pytest.mark.lab, needs_root]
 
@@ -53,19 +50,6 @@ def test_both_models_move_there_and_back(mixed: Lab, vm: str) -> None:
         assert devices(mixed, vm) == before
         for other in ("vm3", "vm4"):
             assert mixed.vm(other).pings(mixed.vm(vm).ip, count=3) == 3
-
-
-def evacuate(lab: Lab, server: str) -> tuple[int, list[str], str]:
-    """Exit status of ``lab evacuate``, what it prints of the VMs, sorted, and its error."""
-    told = subprocess.run(
-        [sys.executable, "-m", "control.cli", "evacuate", server],
-        env={**os.environ, "P4NIC_LAB_RUN": str(lab.rundir.path), "COLUMNS": "200"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return told.returncode, sorted(told.stdout.splitlines()), told.stderr.strip()
 
 
 def offer(lab: Lab, nic: str, vfs: int) -> None:

@@ -8,14 +8,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from control.migration import faults
 from tests.lab.helpers import free_ports
-from tests.migration.helpers import lab_options
+from tests.migration.helpers import Arm, lab_options
 from topologies.hypervisor import Hypervisor
 from topologies.lab import Lab
 from topologies.loader import load
@@ -116,3 +117,21 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab of two servers with two VMs each, for the tests of one module."""
     with Lab("two_servers", lab_options(tmp_path_factory.mktemp("live"), "l")) as running:
         yield running
+
+
+@pytest.fixture
+def arm(monkeypatch: pytest.MonkeyPatch) -> Arm:
+    """Do something when a migration reaches a point, once."""
+
+    def at(point: str, act: Callable[[], object]) -> None:
+        pending = [point]
+
+        async def reach(reached: str) -> None:
+            if reached in pending:
+                pending.remove(reached)
+                act()
+                await asyncio.sleep(0)  # what it has begun begins
+
+        monkeypatch.setattr(faults, "reach", reach)
+
+    return at

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 from control.migration.record import Options
 from tests.lab import helpers
+from tests.lab.helpers import wait_for
 from topologies.lab import Lab
 from topologies.lab import Options as LabOptions
 
+Arm = Callable[[str, Callable[[], object]], None]
 QUICK = Options(memory_mib=4, drain_s=0.1)
 GUEST = str(Path(__file__).parents[2] / "topologies" / "guest.py")
 
@@ -32,6 +36,16 @@ def change(lab: Lab, vm: str = "vm1", settings: dict[str, Any] | None = None, **
     vms = [v.model_copy(update=settings or {}) if v.name == vm else v for v in state.vms]
     wanted = state.model_validate({**state.model_dump(), "vms": vms, **lists})
     lab.run(lab.controller.fabric.change(wanted))
+
+
+def set_link(lab: Lab, nic: str, state: str) -> None:
+    """Really set a NIC's end of its uplink ``up`` or ``down``."""
+    subprocess.run(["ip", "link", "set", lab.network.uplink(nic), state], check=True)
+
+
+def kill(lab: Lab, nic: str) -> None:
+    """Kill a NIC's process; the lab's watchdog starts it again."""
+    os.kill(lab.network.nics[nic].process.pid, signal.SIGKILL)
 
 
 def go_home(lab: Lab) -> None:
@@ -59,3 +73,16 @@ async def phases(lab: Lab, vm: str) -> AsyncIterator[str]:
             last = record["phase"]
             yield last
         await asyncio.sleep(0.005)
+
+
+def settled(lab: Lab, server: str) -> None:
+    """vm1 is on ``server`` only: reached from all, nothing left over anywhere."""
+    fabric = lab.controller.fabric
+    wait_for(lambda: all(fabric.is_up(nic) for nic in fabric.nic_names))
+    assert lab.controller.vm("vm1").server == server
+    assert [p.role for p in fabric.placements["vm1"]] == ["active"]
+    assert lab.controller.migrations.journal() == {}
+    assert leftovers(lab) == []
+    wait_for(lambda: lab.vm("vm1").pings(lab.vm("vm3").ip, count=2) == 2)  # it speaks first
+    for other in ("vm2", "vm3"):
+        assert lab.vm(other).pings(lab.vm("vm1").ip, count=2) == 2, other

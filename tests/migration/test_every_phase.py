@@ -6,27 +6,31 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from control.errors import ControlError, RefusedError
-from control.migration import faults
 from control.migration.frames import HeldTraffic
 from control.migration.record import Endpoint, Options
 from control.operations import Operations
 from tests.lab.helpers import wait_for
-from tests.migration.helpers import QUICK, change, go_home, leftovers, move
+from tests.migration.helpers import (
+    QUICK,
+    Arm,
+    change,
+    go_home,
+    kill,
+    move,
+    set_link,
+    settled,
+)
 from topologies import watchdog
 from topologies.lab import Lab
 
 BEFORE = ["prepare", "prepare.done", "pre-copy.done", "freeze", "freeze.done", "transfer.done"]
 AFTER = ["switch", "switch.done", "resume.done", "release.done"]
 IDLE = Options(memory_mib=4, dirty_mib_s=0, drain_s=0.1)
-Arm = Callable[[str, Callable[[], object]], None]
 
 
 @pytest.fixture(autouse=True)
@@ -36,36 +40,6 @@ def as_at_first(lab: Lab) -> Iterator[None]:
     go_home(lab)
 
 
-@pytest.fixture
-def arm(monkeypatch: pytest.MonkeyPatch) -> Arm:
-    """Do something when a migration reaches a point, once."""
-
-    def at(point: str, act: Callable[[], object]) -> None:
-        pending = [point]
-
-        async def reach(reached: str) -> None:
-            if reached in pending:
-                pending.remove(reached)
-                act()
-                await asyncio.sleep(0)  # what it has begun begins
-
-        monkeypatch.setattr(faults, "reach", reach)
-
-    return at
-
-
-def settled(lab: Lab, server: str) -> None:
-    """vm1 is on ``server`` only: reached from both, nothing left over anywhere."""
-    wait_for(lambda: all(lab.controller.fabric.is_up(nic) for nic in ("nic1", "nic2")))
-    assert lab.controller.vm("vm1").server == server
-    assert [p.role for p in lab.controller.fabric.placements["vm1"]] == ["active"]
-    assert lab.controller.migrations.journal() == {}
-    assert leftovers(lab) == []
-    wait_for(lambda: lab.vm("vm1").pings(lab.vm("vm3").ip, count=2) == 2)  # it speaks first
-    for other in ("vm2", "vm3"):
-        assert lab.vm(other).pings(lab.vm("vm1").ip, count=2) == 2, other
-
-
 @pytest.mark.parametrize("nic", ["nic1", "nic2"])
 @pytest.mark.parametrize("point", [*BEFORE, *AFTER])
 def test_a_nic_dies(lab: Lab, arm: Arm, monkeypatch: pytest.MonkeyPatch, point: str, nic: str):
@@ -73,7 +47,7 @@ def test_a_nic_dies(lab: Lab, arm: Arm, monkeypatch: pytest.MonkeyPatch, point: 
     monkeypatch.setattr(watchdog, "RESTARTS", 100)
     session = lab.controller.fabric.nic(nic)
     before = session.sessions
-    arm(point, lambda: os.kill(lab.network.nics[nic].process.pid, signal.SIGKILL))
+    arm(point, lambda: kill(lab, nic))
     server = "server2"
     try:
         assert move(lab, "vm1", server).outcome == "moved"
@@ -92,7 +66,7 @@ def test_a_nic_dies_while_it_is_undone(lab: Lab, arm: Arm, monkeypatch: pytest.M
 
     async def die(traffic: HeldTraffic, end: Endpoint) -> None:
         if session.sessions == before and session.is_up:
-            os.kill(lab.network.nics["nic1"].process.pid, signal.SIGKILL)
+            kill(lab, "nic1")
         await followed(traffic, end)
 
     monkeypatch.setattr(HeldTraffic, "followed", die)
@@ -146,11 +120,7 @@ def test_an_uplink_is_told_to_be_down(lab: Lab, arm: Arm, point: str, nic: str):
 @pytest.mark.parametrize("point", ["freeze.done", "switch"])
 def test_an_uplink_goes_down(lab: Lab, arm: Arm, point: str, nic: str):
     """Memory does not cross, which undoes it; from the switch on only the tables matter."""
-
-    def link(state: str) -> None:
-        subprocess.run(["ip", "link", "set", lab.network.uplink(nic), state], check=True)
-
-    arm(point, lambda: link("down"))
+    arm(point, lambda: set_link(lab, nic, "down"))
     try:
         if point in AFTER:
             assert move(lab, "vm1", "server2").outcome == "moved"
@@ -158,7 +128,7 @@ def test_an_uplink_goes_down(lab: Lab, arm: Arm, point: str, nic: str):
             with pytest.raises(ControlError, match=f"does not reach server2: {nic}"):
                 move(lab, "vm1", "server2")
     finally:
-        link("up")
+        set_link(lab, nic, "up")
     ports = lab.controller.fabric.uplinks
     wait_for(lambda: ports(nic) == frozenset({1}))
     settled(lab, "server2" if point in AFTER else "server1")
