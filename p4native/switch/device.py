@@ -145,7 +145,7 @@ class Device:
         return self._pipeline
 
     @contextmanager
-    def _using(self, *, device: bool = False) -> Iterator[Pipeline | None]:
+    def using(self, *, device: bool = False) -> Iterator[Pipeline | None]:
         """Keep the live pipeline, or the device alone, from being freed under a waiter."""
         with self._idle:
             pipeline = None if device else self._pipeline
@@ -281,7 +281,7 @@ class Device:
         return self._pop(self._c.p4n_memory_wait, timeout, 1 << 20)
 
     def _pop(self, function: object, timeout: float, limit: int) -> list[tuple[int, bytes]]:
-        with self._using(device=True):
+        with self.using(device=True):
             handle = self._device
             if handle is None:
                 return []
@@ -333,7 +333,7 @@ class Device:
     def wait_digests(self, timeout: float) -> list[Digest]:
         """Wait for digest lists; empty after `timeout` seconds or when the switch stops."""
         deadline = time.monotonic_ns() + int(timeout * 1e9)
-        with self._using() as pipeline:
+        with self.using() as pipeline:
             digest = pipeline.wait_digest(deadline, time.time_ns()) if pipeline else None
         if pipeline is None:
             self._stopping.wait(timeout)
@@ -343,7 +343,7 @@ class Device:
         """Wait for entries to be idle; each is reported again after another idle timeout."""
         deadline = time.monotonic() + timeout
         while not self._stopping.is_set():
-            with self._using() as pipeline:
+            with self.using() as pipeline:
                 found = pipeline.sweep_idle(_IDLE_BUDGET) if pipeline else []
                 pause = _IDLE_PERIOD_S if pipeline and pipeline.times_out else timeout
             left = deadline - time.monotonic()

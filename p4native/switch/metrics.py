@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from p4native.switch.device import Device, PortStats, SwitchError
+from p4native.switch.pipeline import Pipeline
 
 Extra = Callable[[], Mapping[str, int]]
 
@@ -33,6 +34,23 @@ def _kind(name: str) -> str:
 
 def _device_samples(device: Device) -> Iterator[tuple[str, str, int]]:
     """(name, further labels, value) of one switch."""
+    with device.using() as pipeline:
+        yield from _port_samples(device)
+        for drop in device.drops():
+            yield "drops_total", f',reason="{drop.reason}"', drop.packets
+        yield "packet_in_dropped_total", "", device.packet_in_dropped
+        if pipeline is not None:
+            yield from _table_samples(pipeline)
+
+
+def _table_samples(pipeline: Pipeline) -> Iterator[tuple[str, str, int]]:
+    for index, table in enumerate(pipeline.program.tables):
+        labels = f',table="{table.name}"'
+        yield "table_entries", labels, pipeline.count_entries(index)
+        yield "table_bytes", labels, pipeline.table_bytes(index)
+
+
+def _port_samples(device: Device) -> Iterator[tuple[str, str, int]]:
     for port, interface in sorted(device.ports().items()):
         labels = f',port="{port}",interface="{interface or ""}"'
         try:
@@ -42,16 +60,6 @@ def _device_samples(device: Device) -> Iterator[tuple[str, str, int]]:
         yield "port_up", labels, int(device.port_up(port))
         for field, value in zip(PortStats._fields, stats, strict=True):
             yield f"port_{field}_total", labels, value
-    for drop in device.drops():
-        yield "drops_total", f',reason="{drop.reason}"', drop.packets
-    yield "packet_in_dropped_total", "", device.packet_in_dropped
-    pipeline = device.pipeline
-    if pipeline is None:
-        return
-    for index, table in enumerate(pipeline.program.tables):
-        labels = f',table="{table.name}"'
-        yield "table_entries", labels, pipeline.count_entries(index)
-        yield "table_bytes", labels, pipeline.table_bytes(index)
 
 
 class MetricsServer:

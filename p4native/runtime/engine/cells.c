@@ -28,10 +28,14 @@ P4N_EXPORT int p4n_meter_get(struct p4n_instance *inst, uint32_t meter, uint64_t
 			     struct p4n_meter_config *out)
 {
 	struct p4n_meter *m = inst->meters[meter];
+	int configured;
 
 	if (index >= m->size)
 		return -1;
-	return p4n_meter_read(&m->cells[index], out);
+	pthread_mutex_lock(&inst->lock);
+	configured = p4n_meter_read(&m->cells[index], out);
+	pthread_mutex_unlock(&inst->lock);
+	return configured;
 }
 
 /* P4N_MARK_WORDS words. False beyond the array. */
@@ -46,7 +50,8 @@ P4N_EXPORT bool p4n_meter_marks(struct p4n_instance *inst, uint32_t meter, uint6
 	return true;
 }
 
-/* Raw cells, cell_bytes each, between two batches of packets: no cell is seen half written. */
+/* Raw cells, cell_bytes each, between two batches of packets and of operations: no cell is seen half
+ * written. */
 P4N_EXPORT bool p4n_register_read(struct p4n_instance *inst, uint32_t index, uint64_t start,
 				  uint64_t n, uint8_t *cells)
 {
@@ -54,9 +59,11 @@ P4N_EXPORT bool p4n_register_read(struct p4n_instance *inst, uint32_t index, uin
 
 	if (start > r->size || n > r->size - start)
 		return false;
+	pthread_mutex_lock(&inst->lock);
 	p4n_domain_pause(inst->domain);
 	memcpy(cells, (uint8_t *)r->cells + start * r->cell_bytes, n * r->cell_bytes);
 	p4n_domain_resume(inst->domain);
+	pthread_mutex_unlock(&inst->lock);
 	return true;
 }
 

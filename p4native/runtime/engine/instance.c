@@ -188,8 +188,12 @@ P4N_EXPORT uint64_t p4n_table_bytes(struct p4n_instance *inst, uint32_t table)
 {
 	struct p4n_table *t = inst->tables[table];
 	struct p4n_table_writer *w = t->writer;
+	uint64_t bytes;
 
-	return w->slab.bytes + w->handles * 8ull + w->handles / 8 +
-	       p4n_hash_bytes(w->index_writer.hash) +
-	       (w->ternary ? p4n_ternary_bytes(w->ternary) : 0);
+	pthread_mutex_lock(&inst->lock);
+	bytes = w->slab.bytes + w->handles * 8ull + w->handles / 8 +
+		p4n_hash_bytes(w->index_writer.hash) +
+		(w->ternary ? p4n_ternary_bytes(w->ternary) : 0);
+	pthread_mutex_unlock(&inst->lock);
+	return bytes;
 }

@@ -123,5 +123,10 @@ P4N_EXPORT size_t p4n_read_one(struct p4n_instance *inst, const uint8_t *record,
 
 P4N_EXPORT uint32_t p4n_entry_count(struct p4n_instance *inst, uint32_t table)
 {
-	return inst->tables[table]->writer->count;
+	uint32_t count;
+
+	pthread_mutex_lock(&inst->lock);
+	count = inst->tables[table]->writer->count;
+	pthread_mutex_unlock(&inst->lock);
+	return count;
 }
