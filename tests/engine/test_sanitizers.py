@@ -14,6 +14,7 @@ from p4native.switch import build
 HERE = Path(__file__).parent
 KINDS = {"exact": "0", "lpm": "1", "ternary": "2"}
 ROUNDS = "1200"
+BATCHES = "600"
 
 
 def checked_program(name: str, sanitizer: str, folder: Path) -> Path:
@@ -24,7 +25,8 @@ def checked_program(name: str, sanitizer: str, folder: Path) -> Path:
         *("-I", str(build.RUNTIME / "include")),
     )
     engine = build.RUNTIME / "engine"
-    headers = b"".join(p.read_bytes() for p in [HERE / "shim.c", *sorted(engine.glob("*.h"))])
+    included = [HERE / "shim.c", HERE / "stress_updates.c", *sorted(engine.glob("*.h"))]
+    headers = b"".join(path.read_bytes() for path in included)
     common = build._digest(build._fingerprint(options), build._headers(), headers)
 
     def compiled(source: Path) -> Path:
@@ -43,23 +45,29 @@ def checked_program(name: str, sanitizer: str, folder: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("sanitizer", build.SANITIZE)
-def test_readers_and_writer(sanitizer: str, kind: str, tmp_path: Path) -> None:
-    program = checked_program("stress", sanitizer, tmp_path)
+def run_checked(program: Path, *arguments: str) -> None:
+    """Run it to its end; what it or the sanitizer has found fails the test."""
     # The thread sanitizer of gcc 12 does not know today's address space layout.
     done = subprocess.run(
-        ["setarch", "-R", str(program), KINDS[kind], ROUNDS],
+        ["setarch", "-R", program, *arguments],
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr[:4000]
     assert "WARNING: ThreadSanitizer" not in done.stderr, done.stderr[:4000]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sanitizer", build.SANITIZE)
+def test_readers_and_writer(sanitizer: str, kind: str, tmp_path: Path) -> None:
+    run_checked(checked_program("stress", sanitizer, tmp_path), KINDS[kind], ROUNDS)
+
+
+@pytest.mark.parametrize("sanitizer", build.SANITIZE)
+def test_packets_and_batches(sanitizer: str, tmp_path: Path) -> None:
+    """Every kind of operation in every mode, refused batches too, against packets and reads."""
+    run_checked(checked_program("stress_batches", sanitizer, tmp_path), BATCHES)
+
+
 def test_offloads_of_any_frame(tmp_path: Path) -> None:
     """Segments are what a receiver accepts; a mutilated frame reads and writes nothing else."""
-    program = checked_program("offload_check", "address", tmp_path)
-    done = subprocess.run(
-        [str(program), "2000"], capture_output=True, text=True, timeout=100, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr[:4000]
+    run_checked(checked_program("offload_check", "address", tmp_path), "2000")
