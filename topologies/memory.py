@@ -92,9 +92,8 @@ async def memory_channel(
             listener = stack.enter_context(
                 inside(destination_pid, lambda: _listen(family, address))
             )
-            sender = stack.enter_context(inside(source_pid, lambda: _unconnected(family)))
-            connecting = _connect(sender, listener.getsockname()[:2])
-            await asyncio.wait_for(connecting, CONNECT_S)
+            connecting = _connected(source_pid, family, listener.getsockname()[:2])
+            sender = stack.enter_context(await asyncio.wait_for(connecting, CONNECT_S))
             receiver, _ = await asyncio.wait_for(loop.sock_accept(listener), CONNECT_S)
             stack.enter_context(receiver)
         except (OSError, asyncio.TimeoutError) as problem:
@@ -109,15 +108,25 @@ async def memory_channel(
         yield MemoryChannel(sender, receiver)
 
 
-async def _connect(sender: socket.socket, address: tuple[str, int]) -> None:
-    """Connect; again where the kernel found nobody, since it may have asked before the path was."""
+async def _connected(
+    source_pid: int, family: socket.AddressFamily, address: tuple[str, int]
+) -> socket.socket:
+    """A connection; again where the kernel found nobody: it may have asked before the path was.
+
+    With a new socket each time: one that did not get there first tells of that once more.
+    """
     while True:
-        try:
-            return await asyncio.get_running_loop().sock_connect(sender, address)
-        except OSError as error:
-            if error.errno != errno.EHOSTUNREACH:
-                raise
-            await asyncio.sleep(_AGAIN_S)
+        with contextlib.ExitStack() as stack:
+            sender = stack.enter_context(inside(source_pid, lambda: _unconnected(family)))
+            try:
+                await asyncio.get_running_loop().sock_connect(sender, address)
+            except OSError as error:
+                if error.errno != errno.EHOSTUNREACH:
+                    raise
+            else:
+                stack.pop_all()
+                return sender
+        await asyncio.sleep(_AGAIN_S)
 
 
 def _unconnected(family: socket.AddressFamily) -> socket.socket:

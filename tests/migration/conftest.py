@@ -120,11 +120,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def arm(monkeypatch: pytest.MonkeyPatch) -> Arm:
-    """Do something when a migration reaches a point, once."""
+def arm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Arm]:
+    """Do something when a migration reaches a point, once; it has to."""
+    pending: list[str] = []
 
     def at(point: str, act: Callable[[], object]) -> None:
-        pending = [point]
+        pending.append(point)
 
         async def reach(reached: str) -> None:
             if reached in pending:
@@ -134,4 +135,5 @@ def arm(monkeypatch: pytest.MonkeyPatch) -> Arm:
 
         monkeypatch.setattr(faults, "reach", reach)
 
-    return at
+    yield at
+    assert pending == [], "no migration has come that far"

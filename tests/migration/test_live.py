@@ -26,6 +26,7 @@ from tests.migration.helpers import GUEST, QUICK, go_home, lab_options, leftover
 from topologies import memory
 from topologies.lab import Lab
 from topologies.loader import load
+from topologies.machine import Machine
 
 
 @pytest.fixture(autouse=True)
@@ -307,6 +308,37 @@ def test_servers_that_do_not_reach_each_other(lab: Lab, monkeypatch: pytest.Monk
         lab.server("server2").run(["add" if w == "del" else w for w in address], check=True)
     assert lab.vm("vm2").pings(lab.vm("vm1").ip, count=3) == 3
     assert leftovers(lab) == []
+
+
+def test_servers_that_reach_each_other_late(lab: Lab):
+    """The kernel has given up asking for the other server once, as while a NIC was away."""
+    one, two = lab.server("server1"), lab.server("server2")
+
+    def answers(machine: Machine, value: int) -> None:
+        machine.run(["sysctl", "-w", f"net.ipv4.conf.pf0.arp_ignore={value}"], check=True)
+
+    async def late() -> None:
+        channel = memory.memory_channel(one.node.pid, two.node.pid, two.ip)
+        connecting = asyncio.create_task(channel.__aenter__())
+        shown = ["ip", "neigh", "show", "dev", "pf0"]
+        while "FAILED" not in await asyncio.to_thread(lambda: one.run(shown).stdout):
+            assert not connecting.done()
+        answers(two, 0)
+        await (await connecting).send(memory.IN_FLIGHT)
+        await channel.__aexit__(None, None, None)
+
+    def patience(probes: int, each_ms: int) -> None:
+        for setting in (f"mcast_solicit={probes}", f"retrans_time_ms={each_ms}"):
+            one.run(["sysctl", "-w", f"net.ipv4.neigh.pf0.{setting}"], check=True)
+
+    patience(1, 20)
+    answers(two, 8)  # none
+    one.run(["ip", "neigh", "flush", "dev", "pf0"], check=True)
+    try:
+        lab.run(late(), timeout=10)
+    finally:
+        answers(two, 0)
+        patience(3, 1000)
 
 
 def test_plain_sriov_guest(tmp_path: Path):
