@@ -13,7 +13,8 @@ import os
 import re
 import signal
 import socket
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 from control.model import Vm
 from topologies.errors import LabError
@@ -21,6 +22,7 @@ from topologies.memory import MemoryChannel, memory_channel
 from topologies.namespace import inside
 from topologies.network import LabNetwork
 from topologies.redirects import add_hook, redirect, remove_redirect
+from topologies.silicon import Urgency
 from topologies.uplinks import has_link
 
 _TARGET = re.compile(r"Egress Redirect to device ([^)\s]+)")
@@ -40,6 +42,7 @@ class Hypervisor:
         self._ways_in: dict[str, set[Place]] = {name: set() for name in self._vms}
         self._frozen: dict[str, list[int]] = {}
         self._discovered = False
+        self._urgency = Urgency()
 
     async def prepare(self) -> None:
         """Give every VF host side and every guest back end the hook that redirects attach to."""
@@ -151,6 +154,14 @@ class Hypervisor:
         """Let the guest's processes run again."""
         stopped = self._frozen.pop(vm, None)
         _signal(self._processes(vm) if stopped is None else stopped, signal.SIGCONT)
+
+    @contextmanager
+    def urgent(self) -> Iterator[None]:
+        """Let the caller's thread, and NICs' control threads, run before guests and packets."""
+        nics = self._network.nics.values()
+        threads = [thread for nic in nics for thread in nic.control_threads()]
+        with self._urgency.urgent(threads):
+            yield
 
     def memory_channel(
         self, source: str, destination: str

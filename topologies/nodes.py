@@ -16,7 +16,7 @@ from mininet.node import Host, Node, Switch
 
 from topologies.errors import LabError
 from topologies.rundir import RunDirectory
-from topologies.silicon import start_switch
+from topologies.silicon import control_threads, start_switch
 from topologies.toolchain import SwitchOptions, switch_command
 
 START_DEADLINE_S = 15.0
@@ -78,6 +78,12 @@ class Nic(Marked, StoppedTogether):
     def processes(self) -> list[subprocess.Popen[bytes]]:
         """The switch process; none if it is stopped."""
         return [] if self.process is None else [self.process]
+
+    def control_threads(self) -> list[int]:
+        """Threads that serve the controller and forward no packets, as far as they can be told."""
+        if self.target != "native":
+            return []
+        return [thread for process in self.processes for thread in control_threads(process.pid)]
 
     @property
     def address(self) -> str:

@@ -118,6 +118,10 @@ class OvsSwitch(Marked, StoppedTogether):
         """Both daemons; none if they were stopped on purpose."""
         return list(self._daemons.values())
 
+    def control_threads(self) -> list[int]:
+        """None: the thread of ovs-vswitchd that obeys the controller forwards packets, too."""
+        return []
+
     @property
     def output(self) -> Path:
         """What ovs-vswitchd printed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 from control.errors import ControlError, NicDownError
@@ -66,8 +66,9 @@ class Attempt:
         async with AsyncExitStack() as stack:
             stack.enter_context(self._site.holding(self._traffic.arrived))
             stack.callback(self._turn.give)
+            urgent = stack.enter_context(ExitStack())
             try:
-                await self._until_switch(stack)
+                await self._until_switch(stack, urgent)
             except (ControlError, OSError) as error:
                 await asyncio.shield(self.undo(str(error)))
                 where = f"{self.record.vm} runs on {self.record.source.server} as before."
@@ -77,6 +78,7 @@ class Attempt:
                 raise
             await self._forward(Phase.SWITCH, self._switch)
             await self._forward(Phase.RESUME, self._resume)
+            urgent.close()
             self._turn.give()
             await self._forward(Phase.RELEASE, self._release)
         return self.report
@@ -86,9 +88,10 @@ class Attempt:
         steps = ((Phase.SWITCH, self._switch), (Phase.RESUME, self._resume))
         reached = list(Phase).index(self.record.phase)
         with self._site.holding(self._traffic.arrived):
-            for phase, step in steps:
-                if list(Phase).index(phase) >= reached:
-                    await self._forward(phase, step)
+            with self._hypervisor.urgent():
+                for phase, step in steps:
+                    if list(Phase).index(phase) >= reached:
+                        await self._forward(phase, step)
             self._turn.give()
             await self._forward(Phase.RELEASE, self._release)
         self.report.outcome = "finished after a restart"
@@ -101,7 +104,8 @@ class Attempt:
 
     async def undo(self, reason: str) -> None:
         """Back to where the VM was: it runs at the source, no trace is left at the destination."""
-        await self._insist(self._go_back, self.record.source.server)
+        with self._hypervisor.urgent():
+            await self._insist(self._go_back, self.record.source.server)
         self._turn.give()
         self.report.outcome, self.report.reason = ROLLED_BACK, reason
 
@@ -111,8 +115,8 @@ class Attempt:
         source, destination = record.source, record.destination
         await self._hypervisor.attach(record.vm, source.nic, source.vf)
         if self._site.is_up(source.nic):
-            await self._traffic.release(source)
-        await self._thaw()
+            await self._traffic.release(source, self._thaw)
+        await self._thaw()  # also where nothing can be delivered
         if self._site.is_up(source.nic):
             await self._traffic.followed(source)
         await self._site.settle(record.placements("active", None), [source.nic])
@@ -123,13 +127,14 @@ class Attempt:
 
     # -- phases before the switch ------------------------------------------------------------------
 
-    async def _until_switch(self, stack: AsyncExitStack) -> None:
+    async def _until_switch(self, stack: AsyncExitStack, urgent: ExitStack) -> None:
         await self._phase(Phase.PREPARE, self._prepare)
         ends = self.record.source.server, self.record.destination.server
         connecting = stack.enter_async_context(self._hypervisor.memory_channel(*ends))
         channel = await self._on_its_way(connecting)
         await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(channel))
         await self._turn.take()
+        urgent.enter_context(self._hypervisor.urgent())
         ahead = self._ahead = plan_ahead(self.record, self._site)
         await self._phase(Phase.FREEZE, lambda: self._freeze(ahead))
         await self._phase(Phase.TRANSFER, lambda: self._transfer(channel, ahead))
@@ -220,8 +225,7 @@ class Attempt:
         """
         record = self.record
         nic, vf = record.destination.nic, record.destination.vf
-        await self._traffic.release(record.destination)
-        await self._thaw()
+        await self._traffic.release(record.destination, self._thaw)
         await self._traffic.followed(record.destination)
         roles = record.placements("moved", "active")
         if self._ahead is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from control.errors import NicDownError
@@ -49,15 +49,20 @@ class HeldTraffic:
         if self._open_at is not None and not self._releasing:
             await self._flush(self._open_at, len(self.frames))
 
-    async def release(self, end: Endpoint) -> None:
+    async def release(self, end: Endpoint, begun: Callable[[], Awaitable[None]]) -> None:
         """Deliver all that the NICs have sent up to the guest at ``end``; what comes follows.
 
         In bursts that a switch's queue takes, each sent when the one before has been handled.
+        ``begun`` is called when the first is on its way.
         """
         await self._site.caught_up(self._nics)
         self._open_at, self._releasing = end, True
         try:
-            for _ in range(0, len(self.frames), BURST):
+            waiting = len(self.frames)
+            await self._flush(end, BURST)
+            await begun()
+            await self.followed(end)
+            for _ in range(BURST, waiting, BURST):
                 await self._flush(end, BURST)
                 await self.followed(end)
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
 
@@ -30,6 +30,9 @@ class Hypervisor(Protocol):
 
     async def thaw(self, vm: str) -> None:
         """Let the guest's processes run; repeating it changes nothing."""
+
+    def urgent(self) -> AbstractContextManager[None]:
+        """A block in which the caller's thread, and NICs for it, run before guests and packets."""
 
     def memory_channel(
         self, source: str, destination: str

@@ -57,17 +57,22 @@ class Replug:
             async with self._hypervisor.memory_channel(*ends) as channel:
                 await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(channel))
                 async with self._plane.lock:
-                    frozen_at = monotonic()
-                    await self._phase(Phase.FREEZE, self._freeze)
-                    await self._phase(Phase.TRANSFER, lambda: self._transfer(channel))
-                    self._switched = True
-                    await self._phase(Phase.SWITCH, self._switch)
-                    await self._phase(Phase.RESUME, self._resume)
-                    self.report.blackout_ms = (monotonic() - frozen_at) * 1000
+                    with self._hypervisor.urgent():
+                        await self._blackout(channel)
         except (ControlError, OSError, asyncio.CancelledError) as error:
             await asyncio.shield(self.undo(str(error) or "cancelled"))
             raise
         return self.report
+
+    async def _blackout(self, channel: MemoryChannel) -> None:
+        """The phases in which the guest stands still."""
+        frozen_at = monotonic()
+        await self._phase(Phase.FREEZE, self._freeze)
+        await self._phase(Phase.TRANSFER, lambda: self._transfer(channel))
+        self._switched = True
+        await self._phase(Phase.SWITCH, self._switch)
+        await self._phase(Phase.RESUME, self._resume)
+        self.report.blackout_ms = (monotonic() - frozen_at) * 1000
 
     async def complete(self) -> MigrationReport:
         """Nothing is journalled, so nothing is found."""

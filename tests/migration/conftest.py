@@ -52,6 +52,7 @@ class DataPlane:
             "topology": "two_servers",
             "target": network.target,
             "prefix": network.ports.prefix,
+            "switches": {n.name: n.process.pid for n in network.nics.values()},
             "pids": {n.name: n.pid for n in network.net.hosts},
             "endpoints": [
                 {"nic": n.name, "address": n.address, "device_id": n.options.device_id}

@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,8 +33,24 @@ from control.store import Store
 from topologies.hypervisor import Hypervisor
 from topologies.loader import load
 from topologies.network import LabNetwork, Ports
+from topologies.silicon import control_threads
 
 READY_S = 20
+
+
+@dataclass(frozen=True)
+class RemoteNic:
+    """What a hypervisor asks of a NIC, whose switch process another process has started."""
+
+    process: int
+    target: str
+
+    @property
+    def space(self) -> int:
+        return os.getpid()
+
+    def control_threads(self) -> list[int]:
+        return control_threads(self.process) if self.target == "native" else []
 
 
 class RemoteNetwork(LabNetwork):
@@ -46,7 +62,9 @@ class RemoteNetwork(LabNetwork):
             offloads=True,
         )  # fmt: skip
         self._pids = task["pids"]
-        self.nics = {nic.name: SimpleNamespace(space=os.getpid()) for nic in self.topology.nics}
+        self.nics = {
+            name: RemoteNic(process, task["target"]) for name, process in task["switches"].items()
+        }
 
     def node(self, name: str) -> Any:
         return SimpleNamespace(pid=self._pids[name])

@@ -15,6 +15,7 @@ from tests.lab import helpers
 from tests.lab.helpers import wait_for
 from topologies.lab import Lab
 from topologies.lab import Options as LabOptions
+from topologies.network import LabNetwork
 
 Arm = Callable[[str, Callable[[], object]], None]
 QUICK = Options(memory_mib=4, drain_s=0.1)
@@ -62,6 +63,17 @@ def go_home(lab: Lab) -> None:
 def leftovers(lab: Lab) -> list[str]:
     """What a reconciliation from a fresh read-back has to change: nothing."""
     return lab.run(lab.controller.fabric.audit())
+
+
+def policy(thread: int) -> int:
+    """A thread's scheduling policy; 0 is the caller."""
+    return os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK
+
+
+def urgent_threads(network: LabNetwork) -> int:
+    """How many of the NICs' control threads run in real time."""
+    threads = [thread for nic in network.nics.values() for thread in nic.control_threads()]
+    return sum(policy(thread) == os.SCHED_RR for thread in threads)
 
 
 async def phases(lab: Lab, vm: str) -> AsyncIterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.migration.conftest import DataPlane
+from tests.migration.helpers import urgent_threads
 from tests.planes.agent import Agent
 
 BEFORE = [
@@ -45,6 +46,7 @@ def settled(plane: DataPlane, client: Agent, told: dict[str, Any] | None, server
     assert told
     assert told["places"]["vm1"] == server
     assert (told["journal"], told["leftovers"]) == ([], [])
+    assert urgent_threads(plane.network) == 0
     plane.where = server
     assert client.tell("again", 5) == "vm1 10.0.0.3"
     for name in ("2", "3"):

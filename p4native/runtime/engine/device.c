@@ -113,14 +113,26 @@ P4N_EXPORT struct p4n_domain *p4n_device_domain(struct p4n_device *dev)
 
 /* --- start, stop, pipeline --------------------------------------------------------------------- */
 
+/* Packet threads have a name of their own, by which `top -H` and whoever sets priorities know them. */
+static int start_packet_thread(struct p4n_thread_io *io)
+{
+	char name[16]; /* as long as the kernel has it */
+	int err = pthread_create(&io->pthread, NULL, p4n_thread_main, io);
+
+	if (!err) {
+		snprintf(name, sizeof(name), "packet-%u", io->th.index);
+		pthread_setname_np(io->pthread, name);
+	}
+	return err;
+}
+
 P4N_EXPORT int p4n_device_start(struct p4n_device *dev)
 {
 	int err = 0;
 
 	pthread_mutex_lock(&dev->lock);
 	for (uint32_t i = 0; !dev->running && !err && i < dev->n_threads; i++)
-		err = pthread_create(&dev->threads[i]->pthread, NULL, p4n_thread_main,
-				     dev->threads[i]);
+		err = start_packet_thread(dev->threads[i]);
 	if (!dev->running && !err)
 		err = pthread_create(&dev->monitor, NULL, p4n_monitor_main, dev);
 	dev->running = dev->running || !err;
