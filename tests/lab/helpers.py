@@ -140,6 +140,11 @@ def evacuate(lab: Lab, server: str) -> tuple[int, list[str], str]:
     return told.returncode, sorted(told.stdout.splitlines()), told.stderr.strip()
 
 
+def cut(lab: Lab, cable: str, state: str) -> None:
+    """Set the ToR's end of a cable down or up."""
+    assert lab.network.node("tor").cmd(f"ip link set dev {cable} {state}").strip() == ""
+
+
 def leftovers(run_dir: Path, prefix: str) -> list[str]:
     """Links, pinned namespaces and processes of a lab that are still there."""
     found = [f"link {p.name}" for p in Path("/sys/class/net").glob(f"{prefix}*")]

@@ -15,7 +15,7 @@ import pytest
 from bench.traffic import guest, guest_service
 from topologies.lab import Lab
 
-from .helpers import altered_lab, needs_root, wait_for
+from .helpers import altered_lab, cut, needs_root, wait_for
 
 pytestmark = [pytest.mark.lab, needs_root]
 FLOWS = 48
@@ -61,11 +61,6 @@ def bonded(
     uplinks = f"{{name: nic1, id: 1, uplinks: 2, bond: {request.param},"
     with altered_lab(folder, "bonded", "{name: nic1, id: 1,", uplinks) as lab:
         yield lab
-
-
-def cut(lab: Lab, cable: str, state: str) -> None:
-    """Set the ToR's end of a cable down or up."""
-    assert lab.network.node("tor").cmd(f"ip link set dev {cable} {state}").strip() == ""
 
 
 def test_the_other_uplink_takes_over_and_back(bonded: Lab) -> None:
