@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from control.errors import NicDownError
 from control.plane import PortStats
 from control.policy.reasons import vf_port
 from control.store import Store
@@ -38,15 +39,18 @@ class CounterLedger:
 
     async def copy(self, vm: str, source: str, destination: str) -> int:
         """Note the destination port's counters as they are before the VM uses it."""
-        base = self._store.load(_BASE) or {}
-        if vm not in base:
+        base = (self._store.load(_BASE) or {}).get(vm)
+        if base is None or base["nic"] != destination:
             stats = await self._port(vm, destination)
             if stats is not None:
                 self._save(_BASE, vm, {"nic": destination, **asdict(stats)})
         return 0
 
     async def drop(self, vm: str, nic: str) -> None:
-        """At the source: carry its counters. At the destination: the migration was undone."""
+        """At the source: carry its counters. At the destination: the migration was undone.
+
+        A source that is down has forgotten what it counted; what was carried before goes on.
+        """
         base = (self._store.load(_BASE) or {}).get(vm)
         if base is None:
             return
@@ -54,7 +58,10 @@ class CounterLedger:
         self._save(_BASE, vm, None)
         if nic == destination:
             return
-        last = await self._port(vm, nic)
+        try:
+            last = await self._port(vm, nic)
+        except NicDownError:
+            last = PortStats()
         if last is not None:
             total = self.total(vm, last)
             self._save(_CARRIED, vm, asdict(_sum(total, PortStats(**base), -1)))

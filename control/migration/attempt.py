@@ -335,8 +335,7 @@ class Attempt:
 
     async def _drop_state(self, nic: str) -> None:
         for mover in self._movers:
-            if self._site.is_up(nic):
-                await mover.drop(self.record.vm, nic)
+            await mover.drop(self.record.vm, nic)
 
     async def _thaw(self) -> None:
         await self._hypervisor.thaw(self.record.vm)

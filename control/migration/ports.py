@@ -47,4 +47,4 @@ class MovableState(Protocol):
         """Bring NIC ``destination`` up to date with NIC ``source``; returns entries written."""
 
     async def drop(self, vm: str, nic: str) -> None:
-        """Remove the VM's state from a NIC."""
+        """Remove the VM's state from a NIC; of one that is down, forget that it was there."""

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from finsy.proto import p4r
+
 from control.migration.record import Options
 from tests.lab import helpers
 from tests.lab.helpers import wait_for
@@ -74,6 +76,14 @@ def urgent_threads(network: LabNetwork) -> int:
     """How many of the NICs' control threads run in real time."""
     threads = [thread for nic in network.nics.values() for thread in nic.control_threads()]
     return sum(policy(thread) == os.SCHED_RR for thread in threads)
+
+
+def connections(lab: Lab, nic: str) -> int:
+    """How many entries a NIC has of connections."""
+    session = lab.controller.fabric.nic(nic)
+    query = p4r.Entity()
+    query.table_entry.table_id = session.encoder.table_ids["connection_v4_table"]
+    return len(lab.run(session.read([query])))
 
 
 async def phases(lab: Lab, vm: str) -> AsyncIterator[str]:

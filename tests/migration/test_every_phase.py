@@ -20,12 +20,14 @@ from tests.migration.helpers import (
     QUICK,
     Arm,
     change,
+    connections,
     go_home,
     kill,
     move,
     set_link,
     settled,
 )
+from tests.planes.agent import Agent
 from topologies import uplinks, watchdog
 from topologies.lab import Lab
 
@@ -78,6 +80,39 @@ def test_a_nic_dies_while_it_is_undone(lab: Lab, arm: Arm, monkeypatch: pytest.M
         move(lab, "vm1", "server2")
     wait_for(lambda: session.sessions > before and session.is_up)
     settled(lab, "server1")
+
+
+def test_a_destination_that_died_keeps_nothing(lab: Lab, arm: Arm, monkeypatch: pytest.MonkeyPatch):
+    """Neither connections, when it is back, nor what its port had counted before, ever after."""
+    monkeypatch.setattr(watchdog, "RESTARTS", 100)
+    web = [{"name": "web", "rules": [{"protocol": "tcp", "ports": 8080}, {"protocol": "icmp"}]}]
+    change(lab, groups=web, settings={"groups": ["web"]})
+    session = lab.controller.fabric.nic("nic2")
+
+    def packets() -> int:
+        return int(lab.run(lab.controller.stats("vm1"))[0]["tx_packets"])
+
+    move(lab, "vm1", "server2")
+    assert lab.vm("vm2").pings(lab.vm("vm1").ip, count=20) == 20
+    move(lab, "vm1", "server1")
+    wait_for(lambda: connections(lab, "nic2") == 0)
+    service, client = Agent(lab.vm("vm1")), Agent(lab.vm("vm2"))
+    try:
+        service.tell("serve", 8080, "vm1")
+        client.tell("hold", lab.vm("vm1").ip, 8080)
+        assert connections(lab, "nic2") == 0
+        counted, before = packets(), session.sessions
+        arm("transfer", lambda: kill(lab, "nic2"))
+        with pytest.raises(ControlError, match="as before"):
+            move(lab, "vm1", "server2")
+        wait_for(lambda: session.sessions > before and session.is_up)
+        assert connections(lab, "nic2") == 0
+        move(lab, "vm1", "server2")
+        assert packets() >= counted
+        assert client.tell("again", 5) == f"vm1 {lab.vm('vm2').ip}"
+    finally:
+        service.end()
+        client.end()
 
 
 @pytest.mark.parametrize("point", BEFORE)

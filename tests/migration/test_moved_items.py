@@ -16,7 +16,7 @@ from bench.traffic import end, guest, guest_service
 from control.migration.record import Options
 from control.policy.reasons import vf_port
 from tests.lab.helpers import wait_for
-from tests.migration.helpers import GUEST, change, go_home, leftovers, move
+from tests.migration.helpers import GUEST, change, connections, go_home, leftovers, move
 from topologies.lab import Lab
 from topologies.machine import Machine
 
@@ -89,14 +89,6 @@ def settings(lab: Lab, vm: str) -> set[Any]:
                 params = tuple(pair for pair in entry.params if pair[0] != "policy")
                 found.add((entry.table, tuple(match.items()), entry.action, params))
     return found
-
-
-def connections(lab: Lab, nic: str) -> int:
-    """How many entries a NIC has of connections."""
-    session = lab.controller.fabric.nic(nic)
-    query = p4r.Entity()
-    query.table_entry.table_id = session.encoder.table_ids["connection_v4_table"]
-    return len(lab.run(session.read([query])))
 
 
 def test_every_setting_of_the_vf_moves(lab: Lab):

@@ -1,0 +1,65 @@
+"""Counters go on when a VM moves, whatever has become of the NIC that it leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from control.errors import NicDownError
+from control.ledger import CounterLedger
+from control.model import Placement
+from control.plane import PortStats
+from control.store import Store
+
+
+class Ports:
+    """What one VM's ports have counted, by NIC; a NIC without a number is down."""
+
+    def __init__(self, **counted: int) -> None:
+        self.counted = counted
+        places = [
+            Placement(vm="vm1", nic=nic, vf=0, role="active") for nic in ("nic1", "nic2", "nic3")
+        ]
+        self.placements = {"vm1": tuple(places)}
+
+    async def port_stats(self, nic: str, ports: list[int]) -> dict[int, PortStats]:
+        if nic not in self.counted:
+            raise NicDownError(f"{nic} is not connected.")
+        return {ports[0]: PortStats(tx_packets=self.counted[nic])}
+
+
+@pytest.fixture
+def ledger() -> CounterLedger:
+    return CounterLedger(Store())
+
+
+def watched(ledger: CounterLedger, **counted: int) -> None:
+    fabric: Any = Ports(**counted)
+    ledger.watch(fabric)
+
+
+def total(ledger: CounterLedger, now: int) -> int:
+    return ledger.total("vm1", PortStats(tx_packets=now)).tx_packets
+
+
+async def test_what_others_have_counted_is_left_out(ledger: CounterLedger):
+    watched(ledger, nic1=70, nic2=1000)
+    await ledger.copy("vm1", "nic1", "nic2")
+    await ledger.drop("vm1", "nic1")
+    assert total(ledger, 1005) == 75
+
+
+async def test_a_source_that_is_down(ledger: CounterLedger):
+    watched(ledger, nic2=1000)
+    await ledger.copy("vm1", "nic1", "nic2")
+    await ledger.drop("vm1", "nic1")
+    assert total(ledger, 1005) == 5
+
+
+async def test_a_destination_that_was_tried_before(ledger: CounterLedger):
+    watched(ledger, nic1=70, nic2=1000, nic3=400)
+    await ledger.copy("vm1", "nic1", "nic3")
+    await ledger.copy("vm1", "nic1", "nic2")
+    await ledger.drop("vm1", "nic1")
+    assert total(ledger, 1005) == 75
