@@ -60,6 +60,7 @@ class Attempt:
         self._dirty = 0
         self._ahead: Ahead | None = None
         self._before_redirect: int | None = None
+        self._destination_holds = False
 
     async def run(self) -> MigrationReport:
         """All phases from prepare on. Raises ControlError when it was rolled back."""
@@ -119,11 +120,20 @@ class Attempt:
         await self._thaw()  # also where nothing can be delivered
         if self._site.is_up(source.nic):
             await self._traffic.followed(source)
+        if self._destination_holds:
+            await self._send_on_from_destination()
         await self._site.settle(record.placements("active", None), [source.nic])
+        await self._site.caught_up([source.nic])  # what it sent up until then follows
         self._traffic.passing()
         await self._drop_state(destination.nic)
         await self._site.settle(record.placements("active", None), [destination.nic])
         self._finished()
+
+    async def _send_on_from_destination(self) -> None:
+        """What the destination has held is delivered; what comes there goes to the source."""
+        ends = self.record.source.nic, self.record.destination.nic
+        await self._site.settle(self.record.placements("active", "prepared"), ends)
+        await self._site.caught_up(ends)
 
     # -- phases before the switch ------------------------------------------------------------------
 
@@ -174,6 +184,7 @@ class Attempt:
 
         It holds what its own VMs send from here on, and nothing else leads there yet.
         """
+        self._destination_holds = True
         await together(
             self._on_its_way(channel.send(self._dirty)),
             self._note_seen(),

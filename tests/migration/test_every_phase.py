@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from bench.traffic import guest, guest_service
 from control.errors import ControlError, NicDownError, RefusedError
 from control.migration.frames import HeldTraffic
 from control.migration.record import Endpoint, Options
@@ -120,6 +121,23 @@ def test_the_user_aborts(lab: Lab, arm: Arm, point: str):
     arm(point, lambda: lab.controller.abort("vm1"))
     with pytest.raises(ControlError, match="aborted by the user"):
         move(lab, "vm1", "server2")
+    settled(lab, "server1")
+
+
+@pytest.mark.parametrize("sender", ["vm2", "vm3"])
+@pytest.mark.parametrize("point", ["freeze.done", "transfer.done"])
+def test_what_was_held_is_not_lost(lab: Lab, arm: Arm, point: str, sender: str):
+    """Aborted when frames are held, at last those of the destination's own VMs there, too."""
+    with guest_service(lab.vm("vm1"), "probe-receive", 7000) as probes:
+        sending = guest(lab.vm(sender), "probe-send", lab.vm("vm1").ip, 7000, 1000, 0)
+        for _ in range(5):
+            arm(point, lambda: lab.controller.abort("vm1"))
+            with pytest.raises(ControlError, match="aborted by the user"):
+                move(lab, "vm1", "server2")
+        sent = sending.result()
+        seen = probes.result(sent["sent"])
+    assert seen["received"] == sent["sent"], seen["missing"]
+    assert seen["duplicated"] == 0
     settled(lab, "server1")
 
 
