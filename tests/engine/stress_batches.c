@@ -109,6 +109,7 @@ static void see_turn(struct p4n_thread *th, uint64_t turn)
 	const struct p4n_clone_session *session = p4n_pre_session(th, TURN);
 
 	expect(data_of(find(th, LPM, TURN)) == turn, "a prefix of another turn");
+	expect(data_of(find(th, SILENT, TURN)) == turn, "an entry of another turn");
 	expect(data_of(metered) == turn, "a ternary entry of another turn");
 	expect(metered && (uint64_t)metered->meter->config.cburst == turn, "its meter's turn");
 	expect(data_of(p4n_table_default(th->tables[EXACT])) == turn, "a default of another turn");
@@ -120,6 +121,8 @@ static void see_turn(struct p4n_thread *th, uint64_t turn)
 	own = p4n_pre_group(th, 2 + turn % 2);
 	expect(own && own->out[0].port == turn, "the turn's own multicast group");
 	see_cells(th, turn);
+	for (uint32_t i = 0; i < INDIRECT; i++)
+		p4n_entry_hit(th, th->tables[i], find(th, i, TURN), 64);
 	atomic_store_explicit(&shown[turn], true, memory_order_relaxed);
 }
 
@@ -145,7 +148,7 @@ static void see_held(struct p4n_thread *th, const struct held *h, uint32_t hash)
 {
 	const struct p4n_entry *e;
 
-	for (uint32_t i = EXACT; i <= TERNARY; i++) {
+	for (uint32_t i = 0; i < INDIRECT; i++) {
 		e = h->entry[i];
 		if (!e)
 			continue;
@@ -326,6 +329,17 @@ static uint32_t count_refused_but_shown(uint32_t turns)
 	return n;
 }
 
+/* What packets count in an entry goes over to its next self. */
+static void expect_counts(void)
+{
+	struct p4n_thread th = {.tables = instance->tables};
+
+	for (uint32_t i = EXACT; i <= TERNARY; i++)
+		expect(atomic_load(&((struct p4n_entry *)(uintptr_t)find(&th, i, TURN))->packets) ==
+			       packet_rounds * ROUND,
+		       "an entry's count");
+}
+
 static void set_up(void)
 {
 	struct batch_of b = {0};
@@ -355,6 +369,7 @@ int main(int argc, char **argv)
 	atomic_store(&stop, true);
 	for (uint32_t i = 0; i <= PACKETS; i++)
 		pthread_join(threads[i], NULL);
+	expect_counts();
 	lies = count_refused_but_shown(rounds + 2);
 	printf("%lu rounds of packets, %u of %u atomic batches kept, %u refused ones seen, %lu wrong\n",
 	       (unsigned long)packet_rounds, kept, rounds / 3, lies, (unsigned long)wrong);

@@ -13,7 +13,7 @@
 
 /* --- the program ------------------------------------------------------------------------------- */
 
-enum { EXACT, LPM, TERNARY, INDIRECT, TABLES };
+enum { EXACT, LPM, TERNARY, SILENT, INDIRECT, TABLES };
 enum { DIRECT_METER, METER };
 enum { NARROW, BROAD };
 
@@ -23,17 +23,19 @@ static const struct p4n_key_field fields[] = {{"f", 64, 0, 8, P4N_MATCH_EXACT},
 static const uint32_t set_id;
 static const struct p4n_action_desc set = {"set", 0, 8};
 
-#define TABLE_OF(kind_, field, more...)                                                            \
+#define TABLE_OF(kind_, field, observed, more...)                                                  \
 	{.name = "t", .kind = kind_, .fields = field, .n_fields = 1, .key_bytes = 8,               \
 	 .lpm_field = (kind_) == P4N_TABLE_LPM ? 0 : P4N_NONE, .max_size = 4 * WILD,               \
-	 .max_data_bytes = 8, .actions = &set_id, .n_actions = 1, .with_counters = true,           \
-	 .with_timeout = true, .default_action = P4N_NONE, more}
+	 .max_data_bytes = 8, .actions = &set_id, .n_actions = 1, .with_counters = observed,       \
+	 .with_timeout = observed, .default_action = P4N_NONE, more}
 
 static const struct p4n_table_desc tables[TABLES] = {
-	TABLE_OF(P4N_TABLE_EXACT, fields, .profile = P4N_NONE, .direct_meter = P4N_NONE),
-	TABLE_OF(P4N_TABLE_LPM, fields + 1, .profile = P4N_NONE, .direct_meter = P4N_NONE),
-	TABLE_OF(P4N_TABLE_TERNARY, fields + 2, .profile = P4N_NONE, .direct_meter = DIRECT_METER),
-	TABLE_OF(P4N_TABLE_EXACT, fields, .profile = 0, .direct_meter = P4N_NONE,
+	TABLE_OF(P4N_TABLE_EXACT, fields, true, .profile = P4N_NONE, .direct_meter = P4N_NONE),
+	TABLE_OF(P4N_TABLE_LPM, fields + 1, true, .profile = P4N_NONE, .direct_meter = P4N_NONE),
+	TABLE_OF(P4N_TABLE_TERNARY, fields + 2, true, .profile = P4N_NONE,
+		 .direct_meter = DIRECT_METER),
+	TABLE_OF(P4N_TABLE_EXACT, fields, false, .profile = P4N_NONE, .direct_meter = P4N_NONE),
+	TABLE_OF(P4N_TABLE_EXACT, fields, true, .profile = 0, .direct_meter = P4N_NONE,
 		 .impl = P4N_IMPL_SELECTOR),
 };
 static const struct p4n_profile_desc profile = {"p", 0, 4 * WILD, true};
@@ -169,6 +171,7 @@ static void add_turn(struct batch_of *b, uint32_t turn, bool first)
 
 	add_entry(b, (struct p4n_record){.op = op, .table = EXACT}, TURN, turn);
 	add_entry(b, (struct p4n_record){.op = op, .table = LPM}, TURN, turn);
+	add_entry(b, (struct p4n_record){.op = op, .table = SILENT}, TURN, turn);
 	add_member(b, first ? OP_MEMBER_INSERT : OP_MEMBER_MODIFY, 1, turn);
 	add_member(b, first ? OP_MEMBER_INSERT : OP_MEMBER_MODIFY, 2, turn);
 	add_group(b, first ? OP_GROUP_INSERT : OP_GROUP_MODIFY, 1, members[turn % 2], 2);

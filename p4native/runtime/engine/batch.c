@@ -17,11 +17,27 @@ struct request {
 	uint64_t *handles;
 };
 
+/* What an atomic batch does to a table. */
+struct part {
+	uint32_t updates;
+	bool in_place;
+	bool unseen; /* packets see nothing of it before it is published */
+};
+
+struct place {
+	const struct p4n_record *record;
+	uint32_t index;
+};
+
 struct batch {
 	struct p4n_instance *inst;
-	struct p4n_change *changes; /* NULL in CONTINUE mode */
-	uint32_t n_changes;
-	bool *held; /* by table, in ATOMIC mode: its changes would be seen, or depend on such */
+	/* NULL in CONTINUE mode: what has taken effect, and what waits until the batch is known to stand */
+	struct p4n_change *changes, *waiting;
+	uint32_t n_changes, n_waiting;
+	struct part *parts; /* by table */
+	struct place *held; /* operations for which packets are held */
+	uint32_t n_held;
+	bool carries;	  /* some change has something to carry */
 	bool unpublished; /* there may be changes of tables that packets do not see yet */
 };
 
@@ -67,10 +83,11 @@ void p4n_put(struct p4n_change *c, void *at, void *object)
 	c->from = atomic_exchange((void *_Atomic *)at, object);
 }
 
-static void settle(struct batch *b, struct p4n_change *c)
+static void settle(struct p4n_instance *inst, struct p4n_change *changes, uint32_t n)
 {
-	if (c->settle)
-		c->settle(b->inst, c);
+	for (uint32_t i = 0; i < n; i++)
+		if (changes[i].settle)
+			changes[i].settle(inst, &changes[i]);
 }
 
 static void publish(struct batch *b)
@@ -101,26 +118,27 @@ static enum p4n_status run(struct batch *b, const struct p4n_record *h, uint64_t
 	b->unpublished = true;
 	if (s != P4N_OK)
 		return s;
-	if (b->changes)
+	if (!b->changes)
+		settle(b->inst, &change, 1);
+	else if (change.undo)
 		b->changes[b->n_changes++] = change;
 	else
-		settle(b, &change);
+		b->waiting[b->n_waiting++] = change;
+	b->carries |= change.carry != NULL;
 	return P4N_OK;
 }
 
-static void undo(struct batch *b)
+/* Undoes the latest changes, until `n` are left. */
+static void undo(struct batch *b, uint32_t n)
 {
-	while (b->n_changes) {
+	while (b->n_changes > n) {
 		struct p4n_change *c = &b->changes[--b->n_changes];
 
-		if (c->undo)
-			c->undo(b->inst, c);
+		c->undo(b->inst, c);
 	}
 }
 
 /* --- which of them when ------------------------------------------------------------------------ */
-
-enum pass { PASS_ALL, PASS_UNSEEN, PASS_SEEN };
 
 /* The record at `at`; NULL if it does not fit what is left: where the next one starts is unknown. */
 static const struct p4n_record *record_at(const struct request *r, size_t at)
@@ -132,77 +150,135 @@ static const struct p4n_record *record_at(const struct request *r, size_t at)
 	return h;
 }
 
-/* Changes of a ternary table stay unseen until they are published, unless its entries name members
- * of a profile or the batch sets their direct resources in place. */
-static void find_held(struct batch *b, const struct request *r)
+/* Changes of a ternary table stay unseen until they are published, and those of an exact one that was
+ * staged; unless entries name members of a profile or the batch sets their direct resources in place. */
+static bool can_be_unseen(struct p4n_table *t, const struct part *part)
+{
+	const struct p4n_table_writer *w = t->writer;
+
+	if (!part->updates || w->profile || w->prefixed || part->in_place)
+		return false;
+	return w->masked || p4n_table_stage(t, part->updates);
+}
+
+static void plan(struct batch *b, const struct request *r)
 {
 	const struct p4n_pipeline *p = b->inst->pipeline;
 	const struct p4n_record *h;
 	size_t at = 0;
 
-	for (uint32_t i = 0; i < p->n_tables; i++) {
-		const struct p4n_table_writer *w = b->inst->tables[i]->writer;
+	for (uint32_t i = 0; i < r->count && (h = record_at(r, at)); i++, at += h->size) {
+		struct part *part = &b->parts[h->table < p->n_tables ? h->table : p->n_tables];
 
-		b->held[i] = !w->masked || w->profile;
+		part->updates += h->op <= OP_DELETE;
+		part->in_place |= h->op == OP_DIRECT || h->op == OP_KEEP_ACTION;
 	}
-	for (uint32_t i = 0; i < r->count && (h = record_at(r, at)); i++, at += h->size)
-		if ((h->op == OP_DIRECT || h->op == OP_KEEP_ACTION) && h->table < p->n_tables)
-			b->held[h->table] = true;
+	for (uint32_t i = 0; i < p->n_tables; i++)
+		b->parts[i].unseen = can_be_unseen(b->inst->tables[i], &b->parts[i]);
 }
 
-static bool in_pass(const struct batch *b, const struct p4n_record *h, enum pass pass)
+static bool is_unseen(const struct batch *b, const struct p4n_record *h)
 {
-	bool unseen;
-
-	if (pass == PASS_ALL)
-		return true;
 	if (h->op <= OP_DELETE)
-		unseen = h->table < b->inst->pipeline->n_tables && !b->held[h->table];
-	else
-		unseen = (h->op >= OP_COUNTER && h->op <= OP_REGISTER) || h->op >= OP_DIGEST;
-	return unseen == (pass == PASS_UNSEEN);
+		return h->table < b->inst->pipeline->n_tables && b->parts[h->table].unseen;
+	return (h->op >= OP_COUNTER && h->op <= OP_REGISTER) || h->op >= OP_DIGEST;
 }
 
-/* Runs the operations of a pass in order; the number that failed. */
-static uint32_t run_pass(struct batch *b, const struct request *r, enum pass pass)
+static bool run_one(struct batch *b, const struct request *r, const struct p4n_record *h,
+		    uint32_t index)
+{
+	r->handles[index] = 0;
+	r->status[index] = (int32_t)run(b, h, &r->handles[index]);
+	return r->status[index] == P4N_OK;
+}
+
+/* Operations from `i` on of which it is not known where they start. */
+static uint32_t refuse_rest(const struct request *r, uint32_t i)
+{
+	uint32_t failed = r->count - i;
+
+	for (; i < r->count; i++)
+		r->status[i] = P4N_BAD_RECORD;
+	return failed;
+}
+
+/* One after the other; the number that failed. */
+static uint32_t run_all(struct batch *b, const struct request *r)
 {
 	const struct p4n_record *h;
 	uint32_t failed = 0, i;
 	size_t at = 0;
 
-	for (i = 0; i < r->count; i++, at += h->size) {
-		h = record_at(r, at);
-		if (!h)
-			break;
-		if (!in_pass(b, h, pass))
-			continue;
+	for (i = 0; i < r->count && (h = record_at(r, at)); i++, at += h->size) {
 		/* Packets may go where entries before it send them, and no longer elsewhere. */
-		if (pass == PASS_ALL && b->unpublished && h->op > OP_DEFAULT_DIRECT)
+		if (b->unpublished && h->op > OP_DEFAULT_DIRECT)
 			publish(b);
-		r->handles[i] = 0;
-		r->status[i] = (int32_t)run(b, h, &r->handles[i]);
-		failed += r->status[i] != P4N_OK;
+		failed += !run_one(b, r, h, i);
 		if (failed && r->mode != MODE_CONTINUE)
 			return failed;
 	}
-	for (; i < r->count; i++, failed++)
-		r->status[i] = P4N_BAD_RECORD;
-	return failed;
+	return failed + refuse_rest(r, i);
+}
+
+/* Those of which packets see nothing yet, and a list of the others; the number that failed. */
+static uint32_t run_unseen(struct batch *b, const struct request *r)
+{
+	const struct p4n_record *h;
+	size_t at = 0;
+	uint32_t i;
+
+	for (i = 0; i < r->count && (h = record_at(r, at)); i++, at += h->size) {
+		if (!is_unseen(b, h))
+			b->held[b->n_held++] = (struct place){h, i};
+		else if (!run_one(b, r, h, i))
+			return 1;
+	}
+	return refuse_rest(r, i);
+}
+
+static uint32_t run_held(struct batch *b, const struct request *r)
+{
+	for (uint32_t i = 0; i < b->n_held; i++)
+		if (!run_one(b, r, b->held[i].record, b->held[i].index))
+			return 1;
+	return 0;
 }
 
 /* --- whole batches ----------------------------------------------------------------------------- */
 
+/* What packets have counted in entries since these have a next self. */
+static void carry(struct batch *b, uint32_t unseen)
+{
+	for (uint32_t i = 0; b->carries && i < unseen; i++)
+		if (b->changes[i].carry)
+			b->changes[i].carry(b->inst, &b->changes[i]);
+}
+
+/* What can be done before and after packets are held is. */
 static uint32_t run_atomic(struct batch *b, const struct request *r)
 {
-	uint32_t failed;
+	uint32_t failed, unseen;
 
 	memset(r->status, 0, r->count * sizeof(*r->status));
-	find_held(b, r);
-	failed = run_pass(b, r, PASS_UNSEEN);
-	for (uint32_t i = 0; !failed && i < b->inst->pipeline->n_tables; i++)
+	plan(b, r);
+	failed = run_unseen(b, r);
+	if (failed)
+		return failed;
+	unseen = b->n_changes; /* so many of them */
+	for (uint32_t i = 0; i < b->inst->pipeline->n_tables; i++)
 		p4n_table_prepare(b->inst->tables[i]);
 	p4n_domain_pause(b->inst->domain);
-	return failed ? failed : run_pass(b, r, PASS_SEEN);
+	failed = run_held(b, r);
+	if (failed) {
+		undo(b, unseen);
+	} else {
+		carry(b, unseen);
+		settle(b->inst, b->waiting, b->n_waiting);
+		b->n_waiting = 0;
+		publish(b);
+	}
+	p4n_domain_resume(b->inst->domain);
+	return failed;
 }
 
 static void abort_all(int32_t *status, uint32_t count, uint32_t bad)
@@ -224,15 +300,32 @@ static uint32_t first_failure(const int32_t *status, uint32_t count)
 static void finish(struct batch *b, const struct request *r, uint32_t failed)
 {
 	if (failed && b->changes) {
-		undo(b);
+		undo(b, 0);
 		abort_all(r->status, r->count, first_failure(r->status, r->count));
+	} else {
+		settle(b->inst, b->waiting, b->n_waiting);
+		settle(b->inst, b->changes, b->n_changes);
 	}
-	for (uint32_t i = 0; i < b->n_changes; i++)
-		settle(b, &b->changes[i]);
 	publish(b);
-	if (r->mode == MODE_ATOMIC)
-		p4n_domain_resume(b->inst->domain);
 	p4n_limbo_flush(&b->inst->limbo);
+}
+
+/* Memory that is not used is not touched. */
+static bool make_room(struct batch *b, uint32_t count)
+{
+	b->changes = malloc((count + 1) * sizeof(*b->changes));
+	b->waiting = malloc((count + 1) * sizeof(*b->waiting));
+	b->held = malloc((count + 1) * sizeof(*b->held));
+	b->parts = calloc(b->inst->pipeline->n_tables + 1, sizeof(*b->parts));
+	return b->changes && b->waiting && b->held && b->parts;
+}
+
+static void free_room(struct batch *b)
+{
+	free(b->changes);
+	free(b->waiting);
+	free(b->held);
+	free(b->parts);
 }
 
 /* status and handles have `count` places. Returns the number of failed operations; -1 without
@@ -244,20 +337,14 @@ P4N_EXPORT int64_t p4n_write(struct p4n_instance *inst, const uint8_t *records, 
 	struct batch b = {.inst = inst};
 	uint32_t failed;
 
-	if (mode != MODE_CONTINUE) {
-		b.changes = malloc((count + 1) * sizeof(*b.changes));
-		b.held = malloc(inst->pipeline->n_tables + 1);
-		if (!b.changes || !b.held) {
-			free(b.changes);
-			free(b.held);
-			return -1;
-		}
+	if (mode != MODE_CONTINUE && !make_room(&b, count)) {
+		free_room(&b);
+		return -1;
 	}
 	pthread_mutex_lock(&inst->lock);
-	failed = mode == MODE_ATOMIC ? run_atomic(&b, &r) : run_pass(&b, &r, PASS_ALL);
+	failed = mode == MODE_ATOMIC ? run_atomic(&b, &r) : run_all(&b, &r);
 	finish(&b, &r, failed);
 	pthread_mutex_unlock(&inst->lock);
-	free(b.changes);
-	free(b.held);
+	free_room(&b);
 	return failed;
 }

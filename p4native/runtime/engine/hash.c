@@ -146,6 +146,42 @@ void p4n_hash_settle(struct p4n_hash_writer *w)
 		advance(w);
 }
 
+bool p4n_hash_stage(struct p4n_hash_writer *w, struct p4n_hash *staged)
+{
+	struct p4n_hash_array *cur, *copy;
+
+	p4n_hash_settle(w);
+	cur = atomic_load_explicit(&w->hash->cur, memory_order_relaxed);
+	copy = malloc(sizeof(*copy));
+	if (!copy)
+		return false;
+	copy->mask = cur->mask;
+	copy->buckets = aligned_alloc(64, (cur->mask + 1) * sizeof(*cur->buckets));
+	if (!copy->buckets) {
+		free(copy);
+		return false;
+	}
+	memcpy((void *)copy->buckets, (const void *)cur->buckets,
+	       (cur->mask + 1) * sizeof(*cur->buckets));
+	*staged = (struct p4n_hash){.seed = {w->hash->seed[0], w->hash->seed[1]},
+				    .key_off = w->hash->key_off,
+				    .key_words = w->hash->key_words};
+	atomic_init(&staged->cur, copy);
+	w->hash = staged;
+	return true;
+}
+
+void p4n_hash_publish(struct p4n_hash_writer *w, struct p4n_hash *h)
+{
+	struct p4n_hash_array *before = atomic_load(&h->cur);
+
+	/* In the order in which a growth begins: readers load `cur` first. */
+	atomic_store(&h->old, atomic_load(&w->hash->old));
+	atomic_store(&h->cur, atomic_load(&w->hash->cur));
+	w->hash = h;
+	p4n_retire(w->limbo, free_array, NULL, before, (before->mask + 1) * 64);
+}
+
 static bool start_growth(struct p4n_hash_writer *w, struct p4n_hash_array *cur)
 {
 	struct p4n_hash_array *bigger = new_array((cur->mask + 1) * 2);

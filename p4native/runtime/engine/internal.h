@@ -127,6 +127,10 @@ void p4n_hash_remove(struct p4n_hash_writer *w, struct p4n_entry *e);
 void p4n_hash_replace(struct p4n_hash_writer *w, struct p4n_entry *from, struct p4n_entry *to);
 /* Ends a growth under way. */
 void p4n_hash_settle(struct p4n_hash_writer *w);
+/* From now on the writer works on a copy, `staged`, that nobody else sees; false without memory. */
+bool p4n_hash_stage(struct p4n_hash_writer *w, struct p4n_hash *staged);
+/* What the copy has become takes the place of what is in `h`: a few stores. */
+void p4n_hash_publish(struct p4n_hash_writer *w, struct p4n_hash *h);
 uint64_t p4n_hash_bytes(const struct p4n_hash *h);
 void p4n_hash_destroy(struct p4n_hash_writer *w);
 void p4n_random_seed(uint64_t seed[2]);
@@ -179,6 +183,7 @@ struct p4n_table_writer {
 	uint32_t handles, hint;
 	uint32_t count;
 	struct p4n_hash identity; /* lpm and ternary tables; exact ones use table->hash */
+	struct p4n_hash staged;	  /* exact tables, from p4n_table_stage() to p4n_table_publish() */
 	struct p4n_hash_writer index_writer;
 	struct p4n_ternary_writer *ternary;
 	bool dirty, ready; /* ternary changes not yet prepared; prepared and not yet published */
@@ -216,6 +221,9 @@ enum p4n_status p4n_table_replace(struct p4n_table *t, struct p4n_entry *from, s
 enum p4n_status p4n_table_remove(struct p4n_table *t, struct p4n_entry *e);
 /* Puts back what p4n_table_remove() took out, under its old handle. */
 enum p4n_status p4n_table_restore(struct p4n_table *t, struct p4n_entry *e);
+/* Packets see no change of an exact table from now on until it is published. False without memory, or
+ * when the copy that it takes would cost more than so many updates are worth. */
+bool p4n_table_stage(struct p4n_table *t, uint32_t updates);
 /* Makes changes that packets do not see yet ready to be published in an instant. */
 void p4n_table_prepare(struct p4n_table *t);
 bool p4n_table_publish(struct p4n_table *t);

@@ -183,6 +183,12 @@ static void settle(struct p4n_instance *inst, struct p4n_change *c)
 	retire(c->object, c->from);
 }
 
+static void carry(struct p4n_instance *inst, struct p4n_change *c)
+{
+	(void)inst;
+	keep_observed(c->to, c->from, c->record->flags);
+}
+
 static void undo_entry(struct p4n_instance *inst, struct p4n_change *c)
 {
 	struct p4n_table *t = c->object;
@@ -213,7 +219,10 @@ static void undo_default(struct p4n_instance *inst, struct p4n_change *c)
 static void note(struct p4n_change *c, struct p4n_table *t, struct p4n_entry *from,
 		 struct p4n_entry *to, bool fallback)
 {
+	bool observed = t->counted || t->timed || t->desc->direct_meter != P4N_NONE;
+
 	count(from, -1);
+	c->carry = from && to && !fallback && observed ? carry : NULL;
 	c->settle = settle;
 	c->undo = fallback ? undo_default : undo_entry;
 	c->object = t;

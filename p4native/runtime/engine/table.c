@@ -10,11 +10,6 @@ uint32_t p4n_identity_words(const struct p4n_table_writer *w)
 	return (w->key_pad + (w->prefixed ? 8 : 0)) / 8;
 }
 
-static struct p4n_hash *identity(struct p4n_table *t)
-{
-	return t->writer->masked || t->writer->prefixed ? &t->writer->identity : &t->hash;
-}
-
 struct p4n_entry *p4n_entry_create(struct p4n_table *t)
 {
 	struct p4n_entry *e = p4n_slab_alloc(&t->writer->slab);
@@ -151,8 +146,9 @@ bool p4n_entry_normalise(struct p4n_table *t, struct p4n_entry *e)
 
 struct p4n_entry *p4n_table_find(struct p4n_table *t, const struct p4n_entry *like)
 {
-	return p4n_hash_find(identity(t), like->data + t->writer->key_off,
-			     p4n_identity_words(t->writer));
+	const struct p4n_table_writer *w = t->writer;
+
+	return p4n_hash_find(w->index_writer.hash, like->data + w->key_off, p4n_identity_words(w));
 }
 
 /* --- updates ----------------------------------------------------------------------------------- */
@@ -237,6 +233,18 @@ enum p4n_status p4n_table_remove(struct p4n_table *t, struct p4n_entry *e)
 	return P4N_OK;
 }
 
+/* Buckets that are copied in the time that an update takes; the copy may take twice as long. */
+#define COPIED_PER_UPDATE 32u
+
+bool p4n_table_stage(struct p4n_table *t, uint32_t updates)
+{
+	struct p4n_table_writer *w = t->writer;
+	uint64_t buckets = p4n_hash_bytes(&t->hash) / sizeof(struct p4n_bucket);
+
+	return (uint64_t)updates * COPIED_PER_UPDATE >= buckets &&
+	       p4n_hash_stage(&w->index_writer, &w->staged);
+}
+
 void p4n_table_prepare(struct p4n_table *t)
 {
 	struct p4n_table_writer *w = t->writer;
@@ -252,6 +260,8 @@ bool p4n_table_publish(struct p4n_table *t)
 	struct p4n_table_writer *w = t->writer;
 
 	p4n_table_prepare(t);
+	if (w->index_writer.hash == &w->staged)
+		p4n_hash_publish(&w->index_writer, &t->hash);
 	if (w->ready)
 		p4n_ternary_publish(w->ternary);
 	w->ready = false;
@@ -317,8 +327,8 @@ static bool make_index(struct p4n_table *t)
 	struct p4n_table_writer *w = t->writer;
 	struct p4n_limbo *limbo = &w->inst->limbo;
 
-	if (!p4n_hash_init(&w->index_writer, identity(t), limbo, w->key_off,
-			   p4n_identity_words(w) * 8))
+	if (!p4n_hash_init(&w->index_writer, w->masked || w->prefixed ? &w->identity : &t->hash,
+			   limbo, w->key_off, p4n_identity_words(w) * 8))
 		return false;
 	if (w->prefixed) {
 		atomic_store(&t->trie, p4n_trie_create(t->desc, limbo, w->key_off));
