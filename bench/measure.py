@@ -14,9 +14,10 @@ Better = Literal["higher", "lower"]
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured quantity: its unit, and which direction is better."""
+    """One measured quantity: what it is in words, its unit, and which direction is better."""
 
     name: str
+    means: str
     unit: str
     better: Better = "higher"
 

@@ -103,7 +103,7 @@ def _sections(
     yield "<h1>SR-IOV, Open vSwitch and the hybrid NIC, side by side</h1>"
     yield f"<p>{_machine(results)}</p>"
     features = feature_table(state)
-    for paragraph in paragraphs(*compare(BENCHES, planes, effort, results), features):
+    for paragraph in paragraphs(compare(BENCHES, planes, effort, results), features):
         yield f"<p>{html.escape(paragraph)}</p>"
     yield "<h2>What each plane accepts</h2>"
     yield _features(features)
@@ -146,9 +146,8 @@ def _figures(bench: Bench, planes: tuple[str, ...], effort: Effort, results: Res
             cells = [cell(bench, plane, condition, figure, results) for plane in planes]
             if any(cells):
                 numbers = "".join(f"<td class=number>{html.escape(text)}</td>" for text in cells)
-                lines.append(
-                    f"<tr><td>{condition}</td><td>{figure.name} [{figure.unit}]</td>{numbers}</tr>"
-                )
+                what = html.escape(f"{figure.means} [{figure.unit}]")
+                lines.append(f"<tr><td>{condition}</td><td>{what}</td>{numbers}</tr>")
     return (
         "<p>Medians; in brackets the ratio to hybrid, paired round by round.</p>"
         "<table>" + "\n".join(lines) + "</table>"

@@ -12,16 +12,19 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure as Canvas
+from matplotlib.patches import Patch
 
 from bench.measure import Bench, Case, Figure
 from bench.results import Results
 from bench.stats import cdf, summarise
 from bench.tables import number as number_text
+from control.migration.record import Phase
 
 HATCHES = ("", "///", "...", "xxx", "++")
 GREYS = ("#222222", "#dddddd", "#999999", "#ffffff", "#bbbbbb")
 LINES = ("-", "--", ":", "-.", (0, (1, 1)))
 SIZE = (8.0, 3.6)
+STANDING_STILL = ("freeze", "transfer", "switch", "resume")
 _LINEAR = 30  # times that a bar may be higher than another
 
 
@@ -59,7 +62,7 @@ def bars(
             axes.bar_label(drawn, [number_text(summary.median)], fontsize=6, padding=1)
     _scale(axes, [summarise(values).median for values in found.values() if values])
     axes.set_xticks(range(len(used)), [c.replace(", ", "\n") for c in used])
-    _finish(axes, "", f"{figure.name} [{figure.unit}]", bench.title)
+    _finish(axes, "", f"{figure.means} [{figure.unit}]", bench.title)
     return canvas
 
 
@@ -114,32 +117,58 @@ def timeline(
 
 
 def migration_phases(reports: dict[str, list[dict[str, Any]]]) -> Canvas:
-    """Median duration of each phase of a migration, by plane, as stacked bars."""
-    canvas, axes = plt.subplots(figsize=SIZE)
-    phases = (phase for told in reports.values() for r in told for phase in r["phases"])
-    names = list(dict.fromkeys(phase["name"] for phase in phases))
-    for place, plane in enumerate(reports):
-        left = 0.0
-        for number, name in enumerate(names):
-            times = [
-                p["milliseconds"] for r in reports[plane] for p in r["phases"] if p["name"] == name
-            ]
-            if not times:
-                continue
-            length = summarise(times).median
-            axes.barh(
-                place,
-                length,
-                left=left,
-                color=GREYS[number % len(GREYS)],
-                hatch=HATCHES[(number // 2) % len(HATCHES)],
-                edgecolor="black",
-                label=name if place == 0 else None,
-            )
-            left += length
-    axes.set_yticks(range(len(reports)), list(reports))
-    _finish(axes, "time [ms]", "", "Phases of a live migration (median)")
+    """Median duration of each phase, by plane: the whole migration, and what the guest waits for.
+
+    A bar of the second chart ends with ``resume``; the guest runs before that ends.
+    """
+    canvas, (whole, still) = plt.subplots(1, 2, figsize=(10.5, 3.2), sharey=True)
+    medians = {plane: _medians(told) for plane, told in reports.items()}
+    names = [phase.value for phase in Phase if any(phase.value in m for m in medians.values())]
+    for place, times in enumerate(medians.values()):
+        _stacked(whole, place, {name: ms / 1000 for name, ms in times.items()}, names)
+        waits = {name: times[name] for name in STANDING_STILL if name in times}
+        _stacked(still, place, waits, names)
+    whole.set_yticks(range(len(medians)), list(medians))
+    _finish(whole, "time [s]", "", "Phases of a live migration, median")
+    _finish(still, "time [ms]", "", "from freeze to resume")
+    handles = [_patch(number, name) for number, name in enumerate(names)]
+    still.legend(handles=handles, fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return canvas
+
+
+def _medians(reports: list[dict[str, Any]]) -> dict[str, float]:
+    """Median milliseconds of each phase, in the phases' order."""
+    times: dict[str, list[float]] = {}
+    for phase in chain.from_iterable(report["phases"] for report in reports):
+        times.setdefault(phase["name"], []).append(phase["milliseconds"])
+    return {name: summarise(found).median for name, found in times.items()}
+
+
+def _stacked(axes: Any, place: int, times: dict[str, float], names: list[str]) -> None:
+    """One plane's phases, one after the other, and their sum at the end."""
+    left = 0.0
+    for name, time in times.items():
+        axes.barh(place, time, left=left, **_look(names.index(name)))
+        left += time
+    axes.annotate(
+        number_text(left), (left, place), (3, 0), textcoords="offset points", fontsize=7,
+        va="center",
+    )  # fmt: skip
+    axes.margins(x=0.15)
+
+
+def _look(number: int) -> dict[str, Any]:
+    """Grey and hatch of the phase with this number; no two of ten are alike."""
+    return {
+        "facecolor": GREYS[number % len(GREYS)],
+        "hatch": HATCHES[number * 2 // len(GREYS) % len(HATCHES)],
+        "edgecolor": "black",
+        "linewidth": 0.5,
+    }
+
+
+def _patch(number: int, name: str) -> Patch:
+    return Patch(label=name, **_look(number))
 
 
 def _finish(axes: Any, x: str, y: str, title: str) -> None:

@@ -33,7 +33,10 @@ def _connections(lab: Lab, condition: str, effort: Effort) -> Round:
 CONNECTIONS = Bench(
     "connections",
     "Short TCP connections, one request each",
-    (Figure("per_s", "connections/s"), Figure("broken", "connections", "lower")),
+    (
+        Figure("per_s", "short TCP connections", "connections/s"),
+        Figure("broken", "broken connections", "connections", "lower"),
+    ),
     fixed("no policy", "stateful policy"),
     _connections,
 )

@@ -91,7 +91,10 @@ def _offer(
 FLOWS = Bench(
     "flows",
     "New UDP flows, one packet each, all delivered within half a second",
-    (Figure("per_s", "new flows/s"), Figure("p99_ms", "ms to deliver, p99", "lower")),
+    (
+        Figure("per_s", "new UDP flows", "flows/s"),
+        Figure("p99_ms", "time to deliver a flow's first packet, p99", "ms", "lower"),
+    ),
     fixed("one server", "across"),
     _flows,
     costly=True,
@@ -166,10 +169,10 @@ HELD = Bench(
     "held",
     f"{MANY:,} connections installed through the controller, and ended",
     (
-        Figure("install_s", "s to install", "lower"),
-        Figure("end_s", "s to end", "lower"),
-        Figure("controller_mb", "MB of the controller", "lower"),
-        Figure("nic_mb", "MB per NIC", "lower"),
+        Figure("install_s", "time to install 100,000 connections", "s", "lower"),
+        Figure("end_s", "time to end 100,000 connections", "s", "lower"),
+        Figure("controller_mb", "the controller's memory for 100,000 connections", "MB", "lower"),
+        Figure("nic_mb", "a NIC's memory for 100,000 connections", "MB", "lower"),
     ),
     fixed("across"),
     _held,

@@ -30,7 +30,7 @@ def _neighbours(lab: Lab, condition: str, effort: Effort) -> Round:
 NEIGHBOURS = Bench(
     "neighbours",
     f"TCP beside a flooding VM, without and with a limit of {LIMIT_MBPS:.0f} Mb/s on it",
-    (Figure("gbps", "Gb/s"),),
+    (Figure("gbps", "TCP beside the flooding VM", "Gb/s"),),
     fixed("alone", "flood", "flood, limited"),
     _neighbours,
 )

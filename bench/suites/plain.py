@@ -30,7 +30,10 @@ def _throughput(lab: Lab, condition: str, effort: Effort) -> Round:
 THROUGHPUT = Bench(
     "throughput",
     "Throughput between two VMs",
-    (Figure("gbps", "Gb/s"), Figure("kpps", "1,000 packets/s")),
+    (
+        Figure("gbps", "TCP throughput", "Gb/s"),
+        Figure("kpps", "small UDP packets", "1,000 packets/s"),
+    ),
     fixed(
         "TCP 1, one server",
         "TCP 8, one server",
@@ -76,7 +79,9 @@ def _latency(lab: Lab, condition: str, effort: Effort) -> Round:
 LATENCY = Bench(
     "latency",
     "Round-trip time of one request after another",
-    tuple(Figure(name, "µs", "lower") for name in ("p50", "p99", "p99.9")),
+    tuple(
+        Figure(name, f"round-trip time, {name}", "µs", "lower") for name in ("p50", "p99", "p99.9")
+    ),
     fixed("idle, one server", "idle, across", "bulk TCP beside, across"),
     _latency,
 )
@@ -96,8 +101,8 @@ COST = Bench(
     "cost",
     "CPU time of the whole machine, traffic tools included",
     (
-        Figure("cpu_s_per_gb", "CPU s per GB", "lower"),
-        Figure("cpu_s_per_mpkt", "CPU s per 1 M packets", "lower"),
+        Figure("cpu_s_per_gb", "CPU time of bulk TCP", "CPU s per GB", "lower"),
+        Figure("cpu_s_per_mpkt", "CPU time of small packets", "CPU s per 1 M packets", "lower"),
     ),
     fixed("bulk TCP", "small UDP"),
     _cost,

@@ -65,10 +65,10 @@ WORST_CASE = Bench(
     "worst-case",
     "A neighbour's service under attack",
     (
-        Figure("kept", "% of TCP throughput kept"),
-        Figure("p99_calm", "µs", "lower"),
-        Figure("p99_attacked", "µs", "lower"),
-        Figure("unanswered", "% of requests under attack", "lower"),
+        Figure("kept", "neighbour's TCP under attack", "% of before"),
+        Figure("p99_calm", "neighbour's round-trip time before the attack, p99", "µs", "lower"),
+        Figure("p99_attacked", "neighbour's round-trip time under attack, p99", "µs", "lower"),
+        Figure("unanswered", "neighbour's requests without answer", "% of requests", "lower"),
     ),
     fixed(
         "new flows",

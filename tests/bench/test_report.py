@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
@@ -73,23 +74,39 @@ def test_each_plane_was_asked_for_each_feature():
 
 
 def test_words_tell_wins_and_losses(results: Results):
-    wins, losses = compare(BENCHES, PLANES, QUICK, results)
-    assert Difference("ovs", "throughput", "gbps", 2.0) in wins
-    worse_than_sriov = [d for d in losses if d.plane == "sriov" and d.bench == "throughput"]
-    assert worse_than_sriov
-    assert all(d.factor == pytest.approx(1 / 1.2) for d in worse_than_sriov)
-    better, worse = paragraphs(wins, losses, feature_table(load("two_servers").state()))
-    assert "Better than ovs: " in better
-    assert "throughput gbps 2.0 times" in better
+    found = compare(BENCHES, PLANES, QUICK, results)
+    throughput = BENCHES["throughput"].figures[0]
+    assert Difference("ovs", throughput, 2.0, ours=10.0, theirs=5.0) in found
+    against_sriov = [d for d in found if (d.plane, d.figure) == ("sriov", throughput)]
+    assert against_sriov
+    assert all(d.factor == pytest.approx(1 / 1.2) and not d.wins for d in against_sriov)
+    better, worse = paragraphs(found, feature_table(load("two_servers").state()))
+    assert "Against Open vSwitch it is better in " in better
+    assert "TCP throughput 2.0 times higher" in better
     assert f"accepts {len(FEATURES)} of the {len(FEATURES)} features" in better
-    assert "Worse than sriov: " in worse
+    assert "Against the fixed-function SR-IOV card it is worse in " in worse
+    assert "TCP throughput 1.2 times lower" in worse
     assert max(map(len, (better, worse))) < 1500, "plain means short"
 
 
 def test_one_figure_is_told_once_for_all_conditions():
-    both = [Difference("ovs", "latency", "p99", factor) for factor in (2.0, 3.0)]
-    better, _ = paragraphs(both, [], feature_table(load("two_servers").state()))
-    assert "latency p99 2.0 to 3.0 times." in better
+    p99 = BENCHES["latency"].figures[1]
+    both = [Difference("ovs", p99, factor, ours=1.0, theirs=factor) for factor in (2.0, 3.0)]
+    better, worse = paragraphs(both, feature_table(load("two_servers").state()))
+    assert "in 2 of 2 comparisons" in better
+    assert "round-trip time, p99 2.0 to 3.0 times lower." in better
+    assert "in no comparison" in worse
+
+
+def test_none_against_some_is_told_in_numbers():
+    lost = next(f for f in BENCHES["migration"].figures if f.name == "lost")
+    some = Difference("ovs", lost, math.inf, ours=0.0, theirs=628.0)
+    broken = next(f for f in BENCHES["migration"].figures if f.name == "reordered")
+    worse_in = Difference("ovs", broken, 0.0, ours=12.0, theirs=0.0)
+    rows = feature_table(load("two_servers").state())
+    better, worse = paragraphs([some, worse_in], rows)
+    assert "probes lost by migrations 0 against 628." in better
+    assert "probes reordered 12 against 0." in worse
 
 
 def test_chromium_shows_the_charts(page: Path, tmp_path: Path):

@@ -19,7 +19,9 @@ CONTEXT = {"effort": "quick", "machine": "here"}
 
 
 def a_bench(name: str = "b") -> Bench:
-    return Bench(name, "a bench", (Figure("x", "s"),), fixed("c1", "c2"), lambda *_: Round({}))
+    return Bench(
+        name, "a bench", (Figure("x", "time", "s"),), fixed("c1", "c2"), lambda *_: Round({})
+    )
 
 
 def test_rounds_come_back(tmp_path: Path):
