@@ -33,8 +33,10 @@ class HeaderCodec:
         self._fields = fields
         self.size = byte_width(sum(field.width for field in fields))
         self._spare = self.size * 8 - sum(field.width for field in fields)
-        self._shown = lru_cache(_REMEMBERED)(self._show)
-        self._packed = lru_cache(_REMEMBERED)(self._pack_encoded)
+        # Names come and go with updates: what they stand for is looked up every time.
+        remembered = 0 if any(field.names for field in fields) else _REMEMBERED
+        self._shown = lru_cache(remembered)(self._show)
+        self._packed = lru_cache(remembered)(self._pack_encoded)
 
     def packet_in(self, frame: bytes) -> bytes:
         """Return the encoded StreamMessageResponse of a frame from the program."""

@@ -19,6 +19,7 @@ from p4native.p4runtime.errors import (
 )
 from p4native.p4runtime.outbox import Outbox
 from p4native.p4runtime.packetio import PACKET
+from p4native.p4runtime.roles import RoleScope
 from p4native.p4runtime.target import Target
 
 _log = logging.getLogger(__name__)
@@ -72,9 +73,9 @@ class StreamSession:
             return
         try:
             if kind == "packet":
-                self._primary_target().packet_out(request.packet)
+                self._primary()[0].packet_out(request.packet)
             elif kind == "digest_ack":
-                self._primary_target().digest_ack(request.digest_ack)
+                self._acknowledge(request.digest_ack)
             elif kind == "other":
                 raise unimplemented(f"stream message of type {request.other.type_url!r}")
             else:
@@ -94,12 +95,22 @@ class StreamSession:
         else:
             self._target.arbiter.arbitrate(self.outbox, update)
 
-    def _primary_target(self) -> Target:
+    def _acknowledge(self, ack: p4r.DigestListAck) -> None:
+        target, scope = self._primary()
+        if not scope.allows(ack.digest_id):
+            raise permission_denied(
+                f"digest 0x{ack.digest_id:08x} is outside of this client's role"
+            )
+        target.digest_ack(ack)
+
+    def _primary(self) -> tuple[Target, RoleScope]:
+        """Return the target and the scope of the stream's role, of which it must be the primary."""
         if self._target is None:
             raise failed_precondition("no arbitration update was sent on this stream")
-        if self._target.arbiter.primary_scope(self.outbox) is None:
+        scope = self._target.arbiter.primary_scope(self.outbox)
+        if scope is None:
             raise permission_denied("only the primary client may send this; arbitrate first")
-        return self._target
+        return self._target, scope
 
 
 def _decode(raw: bytes) -> p4r.StreamMessageRequest:

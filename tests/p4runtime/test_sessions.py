@@ -6,7 +6,7 @@ import threading
 
 import grpc
 import pytest
-from finsy.proto import p4r, stratum
+from finsy.proto import p4r, rpc_code, stratum
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from p4native.p4runtime.arbitration import MAX_ROLES
@@ -241,6 +241,20 @@ def test_role_config_limits_what_is_written_and_read(lab: Lab) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         other.set_pipeline(lab.program.config())
     assert code_of(caught.value) == "PERMISSION_DENIED"
+
+
+@pytest.mark.bmv2_gap("roles are ignored")
+def test_a_role_acknowledges_its_own_digests_alone(lab: Lab) -> None:
+    digest, table = lab.build.id("digests", "learn_t"), lab.build.id("tables", "small_table")
+    for name, p4_id, code in (("learner", digest, 0), ("other", table, rpc_code.PERMISSION_DENIED)):
+        config = role_config(exclusive_p4_ids=[p4_id])
+        stream = lab.another().lead(7, p4r.Role(name=name, config=config))
+        stream.send(digest_ack=p4r.DigestListAck(digest_id=digest, list_id=1))
+        stream.send(other=AnyMessage())
+        codes = [0]
+        while codes[-1] != rpc_code.UNIMPLEMENTED:
+            codes.append(stream.next("error").canonical_code)
+        assert codes[-2] == code
 
 
 @pytest.mark.bmv2_gap("roles are ignored")

@@ -221,6 +221,16 @@ def test_digest_lists_are_filled_or_time_out(lab: Lab) -> None:
     assert [src for src, _ in learned(lab.stream.next("digest"))] == [b"\4"]
 
 
+@pytest.mark.native_only
+@pytest.mark.parametrize("most", [0, 2**31 - 1])
+def test_digest_lists_of_any_size_time_out(lab: Lab, most: int) -> None:
+    """A client that leaves the size open gets what has come by then."""
+    lab.client.insert(lab.build.digest("learn_t", most, 200_000_000, 0), learn(lab))
+    for src in (1, 2, 3):
+        lab.switch.send(1, probe(src=src))
+    assert [src for src, _ in learned(lab.stream.next("digest"))] == [b"\1", b"\2", b"\3"]
+
+
 @pytest.mark.bmv2_gap("an unknown digest, DELETE and MODIFY without INSERT get other codes")
 def test_digest_configuration(lab: Lab) -> None:
     config = lab.build.digest("learn_t", 1, 2, 3)

@@ -103,6 +103,19 @@ def test_packet_in_and_out(lab: Lab) -> None:
     assert lab.switch.receive() == (6, ETHERNET)
 
 
+def test_a_port_is_shown_by_the_name_that_it_has_now(lab: Lab) -> None:
+    to_cpu = lab.build.action("to_cpu")
+    lab.client.insert(lab.build.entry("route_table", {"vrf": b""}, to_cpu, priority=1))
+    lab.switch.send(8, ETHERNET)
+    assert lab.stream.next("packet").metadata[0].value == b"8"
+    action = [lab.build.action("to_port", port=f"p{n}".encode()) for n in range(8, FIRST_GIVEN + 1)]
+    entry = lab.build.entry("wide_table", {"wide": 1}, action[0])
+    lab.client.insert(entry)
+    lab.client.modify(*[lab.build.entry("wide_table", {"wide": 1}, each) for each in action[1:]])
+    lab.switch.send(8, ETHERNET)
+    assert lab.stream.next("packet").metadata[0].value == b"p511"
+
+
 def test_digests_and_registers(lab: Lab) -> None:
     learn = lab.build.entry("vrf_table", {"port": b"left"}, lab.build.action("learn"))
     lab.client.insert(learn)

@@ -24,13 +24,13 @@ def write(draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.ValueSet
             f"value set {name}: {len(message.members)} members, its size is {vset.info.size}"
         )
     codec = loaded.member_keys[vset.info.id]
-    members = []
+    members: dict[tuple[bytes, bytes], None] = {}
     for member in message.members:
         match = codec.encode(member.match)
         if (match.key, match.mask) in members:
             raise already_exists(f"value set {name}: a member is given twice")
-        members.append((match.key, match.mask))
-    loaded.state.set_value_set(vset.index, members, draft)
+        members[match.key, match.mask] = None
+    loaded.state.set_value_set(vset.index, [*members], draft)
 
 
 def read(loaded: LoadedPipeline, message: p4r.ValueSetEntry) -> Iterator[p4r.Entity]:

@@ -6,6 +6,9 @@
 #include "batch.h"
 
 #define MAX_READY 1024u   /* lists waiting for a reader */
+/* A list is one message to a client, and its memory is taken when its first record comes. */
+#define MAX_RECORDS 16384u
+#define MAX_LIST_BYTES (1u << 20) /* what Python has room for */
 #define MAX_PENDING 65536u /* records sent and not acknowledged, per learn list */
 
 struct list {
@@ -206,6 +209,15 @@ void p4n_learner_add(struct p4n_learner *l, uint32_t list_id, const uint8_t *dat
 	}
 }
 
+/* 0 asks for no bound. */
+static uint32_t records_in_list(uint32_t asked, uint32_t record_bytes)
+{
+	uint32_t most = MAX_LIST_BYTES / (record_bytes + 1);
+
+	most = most < MAX_RECORDS ? most : MAX_RECORDS;
+	return asked && asked < most ? asked : most;
+}
+
 static void settle_digest(struct p4n_instance *inst, struct p4n_change *c)
 {
 	const struct p4n_record *h = c->record;
@@ -218,7 +230,8 @@ static void settle_digest(struct p4n_instance *inst, struct p4n_change *c)
 	if (h->op == OP_DIGEST_OFF)
 		reset(s);
 	s->enabled = h->op == OP_DIGEST;
-	s->max_records = h->action ? h->action : 1;
+	s->max_records = records_in_list(h->action,
+					 l->pipeline->learn_lists[h->table].record_bytes);
 	s->max_timeout_ns = h->idle_ns;
 	s->ack_timeout_ns = h->age_ns;
 	pthread_mutex_unlock(&l->lock);
