@@ -27,6 +27,7 @@ Step = Callable[[], Awaitable[None]]
 DRAIN_TIMES = 4  # at the most: senders on the source itself never stop, and may go either way
 NIC_RETURN_S = 60.0
 POLL_S = 0.02
+STUCK_POLL_S = 0.5
 
 
 class UndoneError(ControlError):
@@ -56,6 +57,7 @@ class Attempt:
         self._movers = movers
         self._progress = progress
         self.aborted = False
+        self.stuck = asyncio.Event()
         self._frozen_at: float | None = None
         self._dirty = 0
         self._ahead: Ahead | None = None
@@ -317,14 +319,19 @@ class Attempt:
                     await self._turn.take()
                 return await step()
             except (ControlError, OSError) as error:
-                if monotonic() > deadline:
-                    raise ControlError(
-                        f"{self.record.vm} is on its way to {where} and cannot go on: {error} "
-                        "It is continued when the controller restarts."
-                    ) from error
                 self._ahead = None  # what the NICs hold now must be looked up
                 self._turn.give()  # the NIC's reconciliation needs it
-                await asyncio.sleep(POLL_S)
+                if monotonic() > deadline:
+                    self._tell_stuck(where, error)
+                await asyncio.sleep(STUCK_POLL_S if self.stuck.is_set() else POLL_S)
+
+    def _tell_stuck(self, where: str, error: Exception) -> None:
+        """Let nobody wait any longer for what goes on as soon as it can."""
+        self.report.reason = (
+            f"{self.record.vm} is on its way to {where} and cannot go on: {error} "
+            "It goes on by itself when that has passed, also after a restart of the controller."
+        )
+        self.stuck.set()
 
     def _require_way(self) -> None:
         """Raise ControlError if the user has aborted, or memory cannot reach the destination."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -14,6 +15,7 @@ from control.model import DesiredState, Placement
 from control.model.checks import check_capacity
 from control.store import Store
 
+LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 PARALLEL = 3
 Progress = Callable[[PhaseTime], None]
@@ -41,6 +43,8 @@ class Run(Protocol):
     record: Record
     report: MigrationReport
     aborted: bool
+    stuck: asyncio.Event
+    """Set when it can neither be finished nor undone for long; ``report.reason`` tells why."""
 
     async def run(self) -> MigrationReport:
         """All phases after the check. Raises ControlError when it was rolled back."""
@@ -96,19 +100,34 @@ class MigrationManager:
     ) -> MigrationReport:
         """Move a VM to another server.
 
-        Raises RefusedError before anything changed, or ControlError after rolling back.
+        Raises RefusedError before anything changed, or ControlError after rolling back, or when it
+        is stuck; it goes on by itself then.
         """
-        return await self._carry_out(self._begin(self._claim(vm, server, options), progress))
+        attempt = self._begin(self._claim(vm, server, options), progress)
+        return await self._carry_out(attempt, attempt.run())
 
-    async def _carry_out(self, attempt: Run) -> MigrationReport:
-        """Run a migration whose destination is claimed; no longer claimed afterwards."""
+    async def _carry_out(self, attempt: Run, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run a migration whose destination is claimed; the VM stays claimed until it has ended."""
         vm = attempt.record.vm
         self._running[vm] = attempt
+        ending = asyncio.create_task(work, name=f"migration of {vm}")
+        ending.add_done_callback(lambda _: self._forget(vm))
+        stuck = asyncio.create_task(attempt.stuck.wait(), name=f"stuck {vm}")
         try:
-            return await attempt.run()
+            await asyncio.wait({ending, stuck}, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                return ending.result()
+        except asyncio.CancelledError:
+            ending.cancel()
+            await asyncio.wait({ending, stuck}, return_when=asyncio.FIRST_COMPLETED)
+            raise
         finally:
-            del self._running[vm]
-            del self._claimed[vm]
+            stuck.cancel()
+        self._keep(ending)
+        raise ControlError(attempt.report.reason)
+
+    def _forget(self, vm: str) -> None:
+        del self._running[vm], self._claimed[vm]
 
     async def stream(
         self, vm: str, server: str, options: Options | None = None
@@ -126,10 +145,18 @@ class MigrationManager:
 
     def _start(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
         """Do something that goes on when nobody waits for it."""
-        task = asyncio.create_task(work, name=name)
+        return self._keep(asyncio.create_task(work, name=name))
+
+    def _keep(self, task: asyncio.Task[_T]) -> asyncio.Task[_T]:
+        """Let a task go on until it ends, or ``stop``."""
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            LOG.info("%s: %s", task.get_name(), task.exception())
 
     async def stop(self) -> None:
         """Cancel what is under way, which undoes it or leaves it in the journal, and wait."""
@@ -172,7 +199,7 @@ class MigrationManager:
                     return Outcome(vm, None, str(error), tried)
                 attempt = self._begin(record, None)
                 try:
-                    return Outcome(vm, await self._carry_out(attempt), tried=tried)
+                    return Outcome(vm, await self._carry_out(attempt, attempt.run()), tried=tried)
                 except ControlError as error:
                     if len(others) == 1 or not _fits_elsewhere(attempt):
                         return Outcome(vm, None, str(error), tried)
@@ -208,16 +235,12 @@ class MigrationManager:
         reports = []
         for record in self._records():
             attempt = self._begin(record, None)
-            self._running[record.vm] = attempt
             self._claimed[record.vm] = record.destination
             try:
-                if record.phase.forward:
-                    reports.append(await attempt.complete())
-                else:
-                    await attempt.undo(f"the controller stopped in phase {record.phase.value}")
-                    reports.append(attempt.report)
-            finally:
-                del self._running[record.vm], self._claimed[record.vm]
+                await self._carry_out(attempt, _taken_up(attempt))
+            except ControlError as error:
+                attempt.report.outcome, attempt.report.reason = "under way", str(error)
+            reports.append(attempt.report)
         return reports
 
     def journal(self) -> dict[str, dict[str, Any]]:
@@ -319,6 +342,15 @@ def _roles(phase: Phase) -> tuple[str | None, str | None]:
     if not phase.forward:
         return "active", None
     return "moved", "active" if phase is Phase.RELEASE else "parked"
+
+
+async def _taken_up(attempt: Run) -> None:
+    """Finish or undo a migration that the journal has."""
+    phase = attempt.record.phase
+    if phase.forward:
+        await attempt.complete()
+    else:
+        await attempt.undo(f"the controller stopped in phase {phase.value}")
 
 
 def _fits_elsewhere(attempt: Run) -> bool:

@@ -47,6 +47,7 @@ class Replug:
         self._plane = plane
         self._hypervisor = hypervisor
         self.aborted = False
+        self.stuck = asyncio.Event()  # never: it is done or undone, whatever that leaves behind
         self._switched = False
         self._dirty = 0
 

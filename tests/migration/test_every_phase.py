@@ -13,6 +13,7 @@ import pytest
 
 from bench.traffic import guest, guest_service
 from control.errors import ControlError, NicDownError, RefusedError
+from control.migration import attempt
 from control.migration.frames import HeldTraffic
 from control.migration.record import Endpoint, Options
 from control.operations import Operations
@@ -114,6 +115,40 @@ def test_a_destination_that_died_keeps_nothing(lab: Lab, arm: Arm, monkeypatch: 
     finally:
         service.end()
         client.end()
+
+
+def test_a_destination_that_stays_away(lab: Lab, arm: Arm, monkeypatch: pytest.MonkeyPatch):
+    """The user does not wait for ever, nothing else is done with the VM, and it goes on later."""
+    monkeypatch.setattr(attempt, "NIC_RETURN_S", 0.3)
+    arm("switch", lambda: lab.power("nic2", on=False))
+    try:
+        with pytest.raises(ControlError, match="on its way to server2 and cannot go on: nic2"):
+            move(lab, "vm1", "server2")
+        with pytest.raises(RefusedError, match="vm1 is migrating to server2 already"):
+            move(lab, "vm1", "server2")
+        with pytest.raises(RefusedError, match="switched to its new server already"):
+            lab.controller.abort("vm1")
+    finally:
+        lab.power("nic2", on=True)
+    wait_for(lambda: lab.controller.migrations.journal() == {})
+    settled(lab, "server2")
+
+
+def test_who_waits_for_it_goes_away(lab: Lab, arm: Arm):
+    """As when the controller stops: it is undone."""
+    waiting: list[asyncio.Task[object]] = []
+
+    async def cancelled() -> None:
+        waiting.append(asyncio.create_task(lab.controller.migrations.migrate("vm1", "server2")))
+        await asyncio.wait(waiting)
+
+    def go_away() -> None:
+        waiting[0].cancel()
+
+    arm("freeze.done", go_away)
+    lab.run(cancelled(), timeout=30)
+    assert waiting[0].cancelled()
+    settled(lab, "server1")
 
 
 @pytest.mark.parametrize("point", BEFORE)
