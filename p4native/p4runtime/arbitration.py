@@ -162,7 +162,7 @@ class Arbiter:
                 f"stream belongs to device {self.device_id}, update names {update.device_id}; "
                 "open another stream"
             )
-        name = role_key(update.role)
+        name = role_key(update.role.name, update.role.id)
         with self._state:
             role = self._role_of.get(client)
             if role is not None and role.name != name:

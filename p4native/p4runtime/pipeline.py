@@ -13,6 +13,7 @@ from typing import Any
 from finsy.proto import p4r
 
 from p4native.bmv2.node import BmvJsonError
+from p4native.codegen.errors import CodegenError
 from p4native.p4runtime.bind import Binding, header_fields
 from p4native.p4runtime.entities.match import KeyCodec
 from p4native.p4runtime.errors import invalid_argument
@@ -118,7 +119,7 @@ def load_pipeline(device: Device, config: p4r.ForwardingPipelineConfig) -> Loade
     P4InfoIndex(config.p4info)
     try:
         state = device.prepare(device_json(config.p4_device_config))
-    except BmvJsonError as error:
+    except (BmvJsonError, CodegenError) as error:
         raise invalid_argument(f"p4_device_config: {error}") from None
     except (SwitchError, BuildError) as error:
         raise invalid_argument(f"p4_device_config cannot be realised: {error}") from None

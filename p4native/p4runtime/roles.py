@@ -46,14 +46,14 @@ class RoleScope:
 FULL_ACCESS = RoleScope()
 
 
-def role_key(role: p4r.Role) -> str:
-    """Return the name of a role; the deprecated numeric id gets a name of its own."""
-    return role.name or legacy_role_key(role.id)
+def role_key(name: str, number: int = 0) -> str:
+    """Return what a role is remembered by: its name, or else its deprecated id (0: default role).
 
-
-def legacy_role_key(role_id: int) -> str:
-    """Return the role name that stands for the deprecated numeric `role_id` (0: default role)."""
-    return f"#{role_id}" if role_id else DEFAULT_ROLE
+    An id is written as `#id`, which no name is: those that begin with `#` get another one.
+    """
+    if name:
+        return f"#{name}" if name.startswith("#") else name
+    return f"#{number}" if number else DEFAULT_ROLE
 
 
 def parse_scope(role: str, config: Any | None) -> RoleScope:

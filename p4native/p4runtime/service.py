@@ -25,7 +25,7 @@ from p4native.p4runtime.errors import (
 )
 from p4native.p4runtime.fastpath import RawWrite
 from p4native.p4runtime.read import read_pieces
-from p4native.p4runtime.roles import legacy_role_key
+from p4native.p4runtime.roles import role_key
 from p4native.p4runtime.stream import StreamSession
 from p4native.p4runtime.target import Target
 
@@ -105,7 +105,7 @@ class P4RuntimeService:
             raise invalid_argument("the request is not a p4.v1.WriteRequest message") from None
         request = batch.head
         target = self._target(request.device_id)
-        role = request.role or legacy_role_key(request.role_id)
+        role = role_key(request.role, request.role_id)
         with self._writing(target, request) as scope:
             results = target.write(batch, role, scope)
         if results is not None:
@@ -183,7 +183,7 @@ class P4RuntimeService:
 
     def _writing(self, target: Target, request: Any) -> Any:
         election_id = request.election_id if request.HasField("election_id") else None
-        role = request.role or legacy_role_key(request.role_id)
+        role = role_key(request.role, request.role_id)
         return target.arbiter.writing(role, election_id)
 
 

@@ -23,7 +23,7 @@ from p4native.p4runtime.errors import (
 from p4native.p4runtime.fastpath import RawWrite
 from p4native.p4runtime.pipeline import LoadedPipeline, load_pipeline
 from p4native.p4runtime.reconcile import reconcile
-from p4native.p4runtime.roles import RoleScope
+from p4native.p4runtime.roles import RoleScope, role_key
 from p4native.switch.device import Device, SwitchError
 from p4native.switch.records import Status
 
@@ -154,7 +154,7 @@ class Target:
 
     def open_read(self, request: p4r.ReadRequest) -> read.OpenRead:
         """Take a consistent snapshot of what `request` asks for."""
-        scope = self.arbiter.scope(request.role)
+        scope = self.arbiter.scope(role_key(request.role))
         with self._lock:
             return read.open_read(self._current(), request, scope)
 

@@ -112,7 +112,8 @@ class Device:
         """Build a program (or take it from the cache) and set up its tables, not live.
 
         With `trace` it is a slow build that reports events (see `p4native.switch.trace`).
-        Raises BmvJsonError for a faulty JSON, BuildError when the C compiler is missing or fails.
+        Raises BmvJsonError for a faulty JSON, CodegenError for a program that cannot be realised,
+        BuildError when the C compiler is missing or fails.
         """
         try:
             program = read_program(_decode(json_text))

@@ -85,8 +85,8 @@ def broken_json(program: Program) -> bytes:
 @pytest.mark.parametrize("action", ["VERIFY", "VERIFY_AND_SAVE", "VERIFY_AND_COMMIT"])
 def test_bad_json_is_refused_and_leaves_the_pipeline(lab: Lab, action: str) -> None:
     lab.client.insert(lab.build.entry("small_table", {"src": 1}, lab.build.action("mark", value=1)))
-    deep = b'{"a":' * 5000
-    for blob in (b"{", b"[]", b"{}", b"\xff\x00garbage", deep, broken_json(lab.program)):
+    deep, bare = b'{"a":' * 5000, b'{"parsers": [], "pipelines": []}'
+    for blob in (b"{", b"[]", b"{}", b"\xff\x00garbage", deep, bare, broken_json(lab.program)):
         config = p4r.ForwardingPipelineConfig(p4info=lab.program.info, p4_device_config=blob)
         code, text = refusal(lab.client, config, action)
         assert code == "INVALID_ARGUMENT"

@@ -215,6 +215,17 @@ def test_roles_have_their_own_primary(lab: Lab) -> None:
     assert code_of(caught.value) == "NOT_FOUND"
 
 
+@pytest.mark.bmv2_gap("roles are ignored")
+def test_a_name_is_no_number_of_a_role(lab: Lab) -> None:
+    """The deprecated number and a name that looks like it: each has its primary."""
+    numbered, named = lab.another().open(), lab.another()
+    numbered.arbitrate(3, role=p4r.Role(id=5))
+    assert numbered.next("arbitration").role == p4r.Role(id=5)
+    named.lead(2, p4r.Role(name="#5"))
+    named.insert(lab.build.entry("small_table", {"src": 1}, lab.build.action("mark", value=1)))
+    assert len(named.read(lab.build.entry("small_table"), role="#5")) == 1
+
+
 def role_config(**fields: object) -> AnyMessage:
     packed = AnyMessage()
     packed.Pack(stratum.P4RoleConfig(**fields))  # type: ignore[arg-type]
