@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -89,6 +90,7 @@ class MigrationManager:
         self._begin = begin
         self._running: dict[str, Run] = {}
         self._claimed: dict[str, Endpoint] = {}
+        self._emptied: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def migrate(
@@ -170,7 +172,7 @@ class MigrationManager:
         One that cannot move does not stop others. Each goes to the server that has the most free
         VFs at that moment, of those that can take it; if it is rolled back for something that
         another server may not have, to the next, and to each once. The evacuation goes on when the
-        caller stops listening.
+        caller stops listening; until it ends nothing moves to the server.
         """
         state = self._plane.state
         self._known("server", server, [s.name for s in state.servers])
@@ -178,8 +180,12 @@ class MigrationManager:
         leaving = [
             self._start(self._leave(vm.name, server, options, slots), f"evacuate {vm.name}")
             for vm in state.vms
-            if vm.server == server
+            if vm.server == server or self._is_bound_for(vm.name, server)
         ]
+        self._emptied[server] += 1
+        asyncio.gather(*leaving, return_exceptions=True).add_done_callback(
+            lambda _: self._emptied.subtract([server])
+        )
         for ended in asyncio.as_completed(leaving):
             outcome = await ended
             if outcome is not None:
@@ -191,6 +197,11 @@ class MigrationManager:
         """Move a VM off a server; None if somebody else has done so before its turn came."""
         tried: tuple[Tried, ...] = ()
         async with slots:
+            if self._is_bound_for(vm, server):
+                words = (
+                    f"{vm} is on its way to {server}; abort that, or evacuate it again afterwards."
+                )
+                return Outcome(vm, None, words)
             while self._plane.state.vm(vm).server == server:
                 try:
                     others = self._others(server, [failed.server for failed in tried])
@@ -205,6 +216,9 @@ class MigrationManager:
                         return Outcome(vm, None, str(error), tried)
                     tried += (Tried(record.destination.server, attempt.report.reason),)
         return None
+
+    def _is_bound_for(self, vm: str, server: str) -> bool:
+        return vm in self._claimed and self._claimed[vm].server == server
 
     def abort(self, vm: str) -> None:
         """Undo a migration that is under way. RefusedError if there is none, or it is too late."""
@@ -264,6 +278,8 @@ class MigrationManager:
         self._known("VM", vm, [v.name for v in state.vms])
         self._known("server", server, [s.name for s in state.servers])
         guest = state.vm(vm)
+        if self._emptied[server]:
+            raise RefusedError(f"{server} is being evacuated; name another server.")
         if vm in self._claimed:
             where = self._claimed[vm].server
             raise RefusedError(f"{vm} is migrating to {where} already; wait, or abort it.")

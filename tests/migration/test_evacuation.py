@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
+from control.errors import RefusedError
 from control.migration import faults
+from control.migration.manager import Outcome
 from tests.lab.helpers import altered_lab, evacuate, needs_root, wait_for
 from tests.migration.helpers import Arm, change, kill, move, set_link, settled
 from topologies import watchdog
@@ -132,3 +135,46 @@ def test_three_leave_while_a_destination_dies(three: Lab, arm: Arm):
     settled(three, "server1")
     for vm in ("vm2", "vm3", "vm4"):
         assert three.vm(vm).pings(three.vm("vm1").ip, count=2) == 2, vm
+
+
+async def all_of(lab: Lab, server: str) -> list[Outcome]:
+    """Evacuate a server."""
+    return [outcome async for outcome in lab.controller.migrations.evacuate(server)]
+
+
+def test_one_that_is_on_its_way_there(three: Lab, arm: Arm):
+    """It is told of: the server will not be empty."""
+    emptied: list[asyncio.Task[list[Outcome]]] = []
+    arm("pre-copy", lambda: emptied.append(asyncio.create_task(all_of(three, "server3"))))
+    move(three, "vm1", "server3")
+    (outcome,) = three.run(asyncio.wait_for(emptied[0], 10))
+    assert (outcome.vm, outcome.report) == ("vm1", None)
+    assert outcome.error.startswith("vm1 is on its way to server3; ")
+    settled(three, "server3")
+
+
+def test_two_servers_are_emptied_at_once(three: Lab, arm: Arm):
+    """Neither's VMs go to the other, though it be roomier by and by, nor does another VM."""
+    nics = three.controller.state.nics
+    few = [nic.model_copy(update={"vfs": 4}) if nic.name == "nic3" else nic for nic in nics]
+    change(three, "vm1", nics=few)
+    refused: list[asyncio.Task[object]] = []
+
+    async def both() -> list[Outcome]:
+        outcomes = await asyncio.gather(all_of(three, "server2"), all_of(three, "server1"))
+        await asyncio.wait(refused)
+        return [*outcomes[0], *outcomes[1]]
+
+    def migrate() -> None:
+        moving = three.controller.migrations.migrate("vm1", "server2")
+        refused.append(asyncio.create_task(moving))
+
+    arm("prepare", migrate)
+    try:
+        outcomes = three.run(both(), timeout=30)
+        assert all(outcome.report for outcome in outcomes), outcomes
+        assert {vm.server for vm in three.controller.state.vms} == {"server3"}
+        with pytest.raises(RefusedError, match="server2 is being evacuated"):
+            refused[0].result()
+    finally:
+        change(three, "vm1", nics=nics)
