@@ -49,6 +49,7 @@ class Replug:
         self.aborted = False
         self.stuck = asyncio.Event()  # never: it is done or undone, whatever that leaves behind
         self._switched = False
+        self._sending: asyncio.Task[None] | None = None
         self._dirty = 0
 
     async def run(self) -> MigrationReport:
@@ -70,6 +71,7 @@ class Replug:
         frozen_at = monotonic()
         await self._phase(Phase.FREEZE, self._freeze)
         await self._phase(Phase.TRANSFER, lambda: self._transfer(channel))
+        self._require_wanted()  # for the last time
         self._switched = True
         await self._phase(Phase.SWITCH, self._switch)
         await self._phase(Phase.RESUME, self._resume)
@@ -80,34 +82,55 @@ class Replug:
         return self.report
 
     def abort(self) -> bool:
-        """Ask for the migration to be undone."""
+        """Ask for the migration to be undone; memory that is crossing is not waited for."""
         self.aborted = not self._switched
+        if self.aborted and self._sending is not None:
+            self._sending.cancel()
         return self.aborted
 
     async def undo(self, reason: str) -> None:
         """Plug the device in at the source again."""
         record = self.record
-        self._plane.move(record.vm, record.source.server, record.source.vf)
-        self._plane.placements[record.vm] = record.placements("active", None)
-        await self._plane.program()
-        await self._hypervisor.attach(record.vm, record.source.nic, record.source.vf)
-        await self._hypervisor.thaw(record.vm)
+        try:
+            async with self._plane.lock:
+                self._plane.move(record.vm, record.source.server, record.source.vf)
+                self._plane.placements[record.vm] = record.placements("active", None)
+                await self._plane.program()
+            await self._hypervisor.attach(record.vm, record.source.nic, record.source.vf)
+        finally:
+            await self._hypervisor.thaw(record.vm)
         self.report.outcome, self.report.reason = ROLLED_BACK, reason
 
     async def _pre_copy(self, channel: MemoryChannel) -> None:
-        copied = await pre_copy(self.record.options, channel.send, monotonic)
+        async def send(octets: int) -> None:
+            await self._send(channel, octets)
+
+        copied = await pre_copy(self.record.options, send, monotonic)
         self._dirty = copied.dirty
         self.report.bytes_copied += copied.sent
         self.report.throttle_percent = copied.throttle * 100
 
     async def _freeze(self) -> None:
-        if self.aborted:
-            raise ControlError(f"the migration of {self.record.vm} was aborted by the user.")
+        self._require_wanted()
         await self._hypervisor.freeze(self.record.vm)
 
     async def _transfer(self, channel: MemoryChannel) -> None:
-        await channel.send(self._dirty)
+        await self._send(channel, self._dirty)
         self.report.bytes_copied += self._dirty
+
+    async def _send(self, channel: MemoryChannel, octets: int) -> None:
+        """Memory crosses, until it has, or the user aborts."""
+        self._sending = asyncio.create_task(channel.send(octets), name=f"memory {self.record.vm}")
+        try:
+            await self._sending
+        except asyncio.CancelledError:
+            self._require_wanted()
+            raise
+
+    def _require_wanted(self) -> None:
+        """Raise ControlError if the user has aborted."""
+        if self.aborted:
+            raise ControlError(f"the migration of {self.record.vm} was aborted by the user.")
 
     async def _switch(self) -> None:
         record = self.record
