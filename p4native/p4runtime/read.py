@@ -40,6 +40,13 @@ _PIECE_BYTES = 512 << 10
 # Entities of other kinds are few or small: they are copied as messages.
 _ENTITY_BYTES = 64
 
+# Those may have millions of cells: they become messages one by one, while they are sent.
+_ARRAYS: dict[str, Callable[..., Iterator[p4r.Entity]]] = {
+    "counter_entry": counters.read,
+    "meter_entry": meters.read,
+    "register_entry": registers.read,
+}
+
 _Part = Callable[[], Iterator[p4r.Entity]]
 Results = list[P4RuntimeError | None]
 
@@ -131,6 +138,9 @@ def _snapshot(
     elif which in ("direct_counter_entry", "direct_meter_entry"):
         query = DirectQuery(loaded, getattr(entity, which), scope)
         _add_tables(opened, query)
+    elif which in _ARRAYS:
+        cells = _ARRAYS[which](loaded, getattr(entity, which), opened.hold)
+        opened.parts.append(lambda: (each for each in cells if _visible(scope, each)))
     else:
         entities = [e for e in _read_small(loaded, which, entity) if _visible(scope, e)]
         opened.hold(len(entities) * _ENTITY_BYTES)
@@ -163,11 +173,8 @@ def _read_small(loaded: LoadedPipeline, which: str, entity: p4r.Entity) -> Itera
     readers: dict[str, Callable[..., Iterator[p4r.Entity]]] = {
         "action_profile_member": profiles.read_members,
         "action_profile_group": profiles.read_groups,
-        "meter_entry": meters.read,
-        "counter_entry": counters.read,
         "packet_replication_engine_entry": replication.read,
         "value_set_entry": value_sets.read,
-        "register_entry": registers.read,
         "digest_entry": digests.read,
     }
     if which == "extern_entry":

@@ -13,7 +13,7 @@ from p4native.p4runtime.bind import BoundArray, BoundTable
 from p4native.p4runtime.entities import digests, tables
 from p4native.p4runtime.errors import P4RuntimeError, invalid_argument
 from p4native.p4runtime.pipeline import LoadedPipeline
-from p4native.switch.device import CloneSession, GroupMember, MeterConfig, SwitchError
+from p4native.switch.device import CloneSession, GroupMember, SwitchError
 from p4native.switch.records import Entry, Flag, Mode, Op
 
 _BATCH = 4096
@@ -137,13 +137,15 @@ def _copy_counters(old: LoadedPipeline, new: LoadedPipeline) -> None:
 
 def _copy_meters(old: LoadedPipeline, new: LoadedPipeline) -> None:
     for meter in old.binding.meters.values():
-        found = [old.state.meter_config(meter.index, i) for i in range(meter.info.size)]
-        configs: dict[int, MeterConfig] = {i: c for i, c in enumerate(found) if c is not None}
+        size = meter.info.size
+        configs = [*old.state.meter_configs(meter.index, 0, size)]
+        used = any(config is not None for config in configs)
         other = new.binding.meters.get(meter.info.id)
-        if _same_array("meter", meter, other, used=bool(configs)) and other is not None:
-            for index in range(meter.info.size):
-                cell, marks = range(index, index + 1), old.state.meter_marks(meter.index, index)
-                new.state.set_meter(other.index, cell, configs.get(index), marks)
+        if _same_array("meter", meter, other, used=used) and other is not None:
+            found = zip(configs, old.state.meter_marks(meter.index, 0, size), strict=True)
+            for index, (config, marks) in enumerate(found):
+                if config is not None or any(marks):
+                    new.state.set_meter(other.index, range(index, index + 1), config, marks)
 
 
 def _copy_registers(old: LoadedPipeline, new: LoadedPipeline) -> None:

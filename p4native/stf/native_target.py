@@ -176,7 +176,7 @@ class NativeTarget:
     def read_counter(self, name: str, index: int) -> Count:
         """A counter cell."""
         number, _ = _find(self._program.counters, name, "counter")
-        return Count(*_refused(self._pipeline.counter_cells, number, index, 1)[0])
+        return Count(*next(_refused(self._pipeline.counter_cells, number, index, 1)))
 
     def read_entry_counter(self, handle: int) -> Count:
         """An entry's direct counter."""
@@ -196,7 +196,7 @@ class NativeTarget:
     def read_meter(self, name: str, index: int) -> tuple[Rate, Rate]:
         """A meter cell's rates."""
         number, _ = _find(self._program.meters, name, "meter")
-        config = _refused(self._pipeline.meter_config, number, index)
+        config = next(_refused(self._pipeline.meter_configs, number, index, 1))
         if config is None:
             raise TargetError(f"meter {name}[{index}] has no rates")
         return (
@@ -219,7 +219,7 @@ class NativeTarget:
     def read_register(self, name: str, index: int) -> int:
         """A register cell."""
         number, _ = _find(self._program.registers, name, "register")
-        return _refused(self._pipeline.register_cells, number, index, 1)[0]
+        return next(_refused(self._pipeline.register_cells, number, index, 1))
 
     def write_register(self, name: str, index: int, value: int) -> None:
         """Sets a register cell."""

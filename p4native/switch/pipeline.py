@@ -320,13 +320,13 @@ class Pipeline:
 
     # -- counters, meters, registers, value sets -------------------------------------------------
 
-    def counter_cells(self, counter: int, start: int, count: int) -> list[tuple[int, int]]:
-        """Return (packets, bytes) of `count` cells from `start` on."""
+    def counter_cells(self, counter: int, start: int, count: int) -> Iterator[tuple[int, int]]:
+        """Copy `count` cells from `start` on; return what yields their (packets, bytes)."""
         self._index(counter, self.program.counters, "counter")
-        cells = (c.c_uint64 * (2 * max(1, count)))()
-        if not self._c.p4n_counter_read(self.handle, counter, start, count, cells):
+        words = (c.c_uint64 * (2 * max(1, count)))()
+        if not self._c.p4n_counter_read(self.handle, counter, start, count, words):
             raise self._beyond("counter", counter, start, count)
-        return [(cells[2 * i], cells[2 * i + 1]) for i in range(count)]
+        return ((words[2 * i], words[2 * i + 1]) for i in range(count))
 
     def set_counter(
         self, counter: int, cells: range, packets: int, octets: int, draft: Draft | None = None
@@ -343,16 +343,14 @@ class Pipeline:
             Status.MISSING,
         )
 
-    def meter_config(self, meter: int, index: int) -> MeterConfig | None:
-        """Return one cell's configuration, None while it has none."""
+    def meter_configs(self, meter: int, start: int, count: int) -> Iterator[MeterConfig | None]:
+        """Copy the configurations of `count` cells; return what yields them, None without one."""
         self._index(meter, self.program.meters, "meter")
-        config = native.MeterConfigC()
-        found = self._c.p4n_meter_get(self.handle, meter, index, c.byref(config))
-        if found < 0:
-            raise self._beyond("meter", meter, index, 1)
-        if not found:
-            return None
-        return MeterConfig(config.cir, config.cburst, config.pir, config.pburst, config.eburst)
+        configs = (native.MeterConfigC * max(1, count))()
+        there = (c.c_bool * max(1, count))()
+        if not self._c.p4n_meter_get(self.handle, meter, start, count, configs, there):
+            raise self._beyond("meter", meter, start, count)
+        return (_meter_config(configs[i]) if there[i] else None for i in range(count))
 
     def set_meter(
         self, meter: int, cells: range, config: MeterConfig | None,
@@ -371,24 +369,27 @@ class Pipeline:
         with self.drafting(f"meter {meter}", draft) as own:
             own.add(pack(Op.METER, meter, body, number=start, count=count, flags=flags))
 
-    def meter_marks(self, meter: int, index: int) -> tuple[int, ...]:
-        """Return packets and bytes that one cell marked green, yellow and red: six numbers."""
-        self._index(meter, self.program.meters, "meter")
-        marks = (c.c_uint64 * 6)()
-        if not self._c.p4n_meter_marks(self.handle, meter, index, marks):
-            raise self._beyond("meter", meter, index, 1)
-        return tuple(marks)
+    def meter_marks(self, meter: int, start: int, count: int) -> Iterator[tuple[int, ...]]:
+        """Copy what `count` cells marked; return what yields it, six numbers each.
 
-    def register_cells(self, register: int, start: int, count: int) -> list[int]:
-        """Return `count` cells from `start` on, as unsigned values."""
+        They are the packets and bytes that were marked green, yellow and red.
+        """
+        self._index(meter, self.program.meters, "meter")
+        marks = (c.c_uint64 * (6 * max(1, count)))()
+        if not self._c.p4n_meter_marks(self.handle, meter, start, count, marks):
+            raise self._beyond("meter", meter, start, count)
+        return (tuple(marks[6 * i : 6 * i + 6]) for i in range(count))
+
+    def register_cells(self, register: int, start: int, count: int) -> Iterator[int]:
+        """Copy `count` cells from `start` on; return what yields them, as unsigned values."""
         self._index(register, self.program.registers, "register")
         size = layout.register_cell_bytes(self.program.registers[register].width)
         cells = c.create_string_buffer(max(1, size * count))
         if not self._c.p4n_register_read(self.handle, register, start, count, cells):
             raise self._beyond("register", register, start, count)
         order = _cell_order(self.program.registers[register].width)
-        raw = cells.raw
-        return [int.from_bytes(raw[i * size : (i + 1) * size], order) for i in range(count)]
+        raw = memoryview(cells).cast("B")
+        return (int.from_bytes(raw[i * size : (i + 1) * size], order) for i in range(count))
 
     def set_register(
         self, register: int, cells: range, value: int, draft: Draft | None = None
@@ -552,3 +553,7 @@ class Pipeline:
 
 def _cell_order(width: int) -> Any:
     return "little" if width <= 64 else "big"
+
+
+def _meter_config(found: native.MeterConfigC) -> MeterConfig:
+    return MeterConfig(found.cir, found.cburst, found.pir, found.pburst, found.eburst)

@@ -34,9 +34,10 @@ int p4n_group_next(struct p4n_instance *inst, uint32_t profile, uint32_t *id, ui
 		   struct p4n_group_member *members, uint32_t cap);
 bool p4n_counter_read(struct p4n_instance *inst, uint32_t counter, uint64_t start, uint64_t n,
 		      uint64_t *out);
-int p4n_meter_get(struct p4n_instance *inst, uint32_t meter, uint64_t index,
-		  struct p4n_meter_config *out);
-bool p4n_meter_marks(struct p4n_instance *inst, uint32_t meter, uint64_t index, uint64_t *marks);
+bool p4n_meter_get(struct p4n_instance *inst, uint32_t meter, uint64_t start, uint64_t n,
+		   struct p4n_meter_config *out, bool *configured);
+bool p4n_meter_marks(struct p4n_instance *inst, uint32_t meter, uint64_t start, uint64_t n,
+		     uint64_t *marks);
 bool p4n_register_read(struct p4n_instance *inst, uint32_t index, uint64_t start, uint64_t n,
 		       uint8_t *cells);
 uint32_t p4n_digest_wait(struct p4n_instance *inst, uint64_t deadline_ns, uint32_t *index,
@@ -237,18 +238,19 @@ static void read_profile(uint8_t *out)
 static void read_cells(uint8_t *out)
 {
 	const uint64_t *words = (const uint64_t *)(void *)out;
-	struct p4n_meter_config c;
+	struct p4n_meter_config c[CELLS];
+	bool configured[CELLS];
 
 	(void)p4n_counter_read(instance, 0, 0, CELLS, (uint64_t *)(void *)out);
 	(void)p4n_register_read(instance, NARROW, 0, CELLS, out);
 	(void)p4n_register_read(instance, BROAD, 0, CELLS, out);
 	for (uint32_t i = 0; i < CELLS * WIDE; i++)
 		expect(words[i] == words[i / WIDE * WIDE], "half a register read");
-	for (uint32_t i = 0; i < CELLS; i++) {
-		if (p4n_meter_get(instance, METER, i, &c) == 1)
-			expect(c.cir == c.cburst && c.pir == c.pburst, "half a meter read");
-		(void)p4n_meter_marks(instance, METER, i, (uint64_t *)(void *)out);
-	}
+	expect(p4n_meter_get(instance, METER, 0, CELLS, c, configured), "no meters");
+	for (uint32_t i = 0; i < CELLS; i++)
+		expect(!configured[i] || (c[i].cir == c[i].cburst && c[i].pir == c[i].pburst),
+		       "half a meter read");
+	(void)p4n_meter_marks(instance, METER, 0, CELLS, (uint64_t *)(void *)out);
 }
 
 static void read_tables(uint8_t *out, size_t cap)

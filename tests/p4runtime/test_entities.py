@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
+
 import grpc
 import pytest
 from finsy.proto import p4r
@@ -45,6 +49,30 @@ def test_counter_wildcards_and_bounds(lab: Lab) -> None:
     assert codes == ["INVALID_ARGUMENT", "OUT_OF_RANGE"]
     for kind in (INSERT, DELETE):
         assert lab.client.refused(kind, cells[0]) == ["INVALID_ARGUMENT"]
+
+
+def resident() -> int:
+    """Bytes of memory that this process has, the switch in it."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.native_only
+@pytest.mark.slow
+def test_a_large_array_is_read_in_little_memory(lab: Lab) -> None:
+    """A cell becomes a message when it is sent: one takes a kilobyte."""
+    cells, config = 200_000, lab.program.config()
+    program = json.loads(config.p4_device_config)
+    named = {array["name"]: array for array in program["counter_arrays"]}
+    info = next(c for c in config.p4info.counters if c.preamble.alias == "port_counter")
+    info.size = named[info.preamble.name]["size"] = cells
+    config.p4_device_config = json.dumps(program).encode()
+    lab.client.set_pipeline(config)
+    wanted = p4r.ReadRequest(device_id=1, entities=[lab.build.counter("port_counter", None)])
+    read, before = 0, resident()
+    for piece in lab.client.stub.Read(wanted, timeout=60):
+        read += len(piece.entities)
+        assert resident() < before + 256 * cells
+    assert read == cells
 
 
 def direct_counter(entry: p4r.Entity, packets: int | None = None) -> p4r.Entity:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from p4native.p4runtime.errors import invalid_argument, out_of_range
+
+Hold = Callable[[int], None]
+"""Accounts for the bytes of a copy that is about to be made; RESOURCE_EXHAUSTED if it cannot be."""
 
 
 def cell_range(what: str, message: Any, size: int) -> range:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from typing import Any
 
 from finsy.proto import p4i, p4r
 
-from p4native.p4runtime.entities.cells import cell_range, find_array
+from p4native.p4runtime.bind import BoundArray
+from p4native.p4runtime.entities.cells import Hold, cell_range, find_array
 from p4native.p4runtime.entities.updates import only_modify
 from p4native.p4runtime.errors import invalid_argument
 from p4native.p4runtime.pipeline import LoadedPipeline
@@ -14,6 +17,8 @@ from p4native.switch.device import MeterConfig
 from p4native.switch.draft import Draft
 
 NO_MARKS = (0,) * 6
+_CELL_BYTES = 89
+"""Configuration, whether it is there, and what was marked."""
 _TWO_RATE = p4i.MeterSpec.TWO_RATE_THREE_COLOR
 
 
@@ -65,21 +70,33 @@ def write(draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.MeterEnt
     loaded.state.set_meter(meter.index, cells, config, marks, draft)
 
 
-def read(loaded: LoadedPipeline, message: p4r.MeterEntry) -> Iterator[p4r.Entity]:
-    """Yield the cells asked for; `config` is unset where a meter is always green."""
-    meters = loaded.binding.meters
+def read(loaded: LoadedPipeline, message: p4r.MeterEntry, hold: Hold) -> Iterator[p4r.Entity]:
+    """Copy the cells asked for and yield them; `config` is unset where one is always green."""
+    meters, state = loaded.binding.meters, loaded.state
     chosen = (
         [find_array("meter", meters, message.meter_id)] if message.meter_id else [*meters.values()]
     )
+    copies = []
     for meter in chosen:
-        for index in cell_range(f"meter {meter.info.name}", message, meter.info.size):
+        cells = cell_range(f"meter {meter.info.name}", message, meter.info.size)
+        hold(_CELL_BYTES * len(cells))
+        configs = state.meter_configs(meter.index, cells.start, len(cells))
+        marks: Iterable[tuple[int, ...] | None] = repeat(None)
+        if message.HasField("counter_data"):
+            marks = state.meter_marks(meter.index, cells.start, len(cells))
+        copies.append((meter, zip(cells, configs, marks, strict=False)))
+    return _entities(copies)
+
+
+def _entities(copies: Iterable[tuple[BoundArray, Any]]) -> Iterator[p4r.Entity]:
+    for meter, cells in copies:
+        for index, config, marks in cells:
             entity = p4r.Entity()
             entry = entity.meter_entry
             entry.meter_id = meter.info.id
             entry.index.index = index
-            config = loaded.state.meter_config(meter.index, index)
             if config is not None:
                 fill_meter_config(config, entry.config)
-            if message.HasField("counter_data"):
-                fill_marks(loaded.state.meter_marks(meter.index, index), entry.counter_data)
+            if marks is not None:
+                fill_marks(marks, entry.counter_data)
             yield entity

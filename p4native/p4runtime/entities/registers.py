@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from finsy.proto import p4r
 
 from p4native.p4runtime.bind import BoundRegister
-from p4native.p4runtime.entities.cells import cell_range, find_array
+from p4native.p4runtime.codec import byte_width
+from p4native.p4runtime.entities.cells import Hold, cell_range, find_array
 from p4native.p4runtime.entities.updates import only_modify
 from p4native.p4runtime.errors import invalid_argument
 from p4native.p4runtime.pipeline import LoadedPipeline
@@ -26,18 +28,26 @@ def write(draft: Draft, loaded: LoadedPipeline, kind: int, message: p4r.Register
     loaded.state.set_register(register.index, cells, value, draft)
 
 
-def read(loaded: LoadedPipeline, message: p4r.RegisterEntry) -> Iterator[p4r.Entity]:
-    """Yield the cells asked for: all registers for id 0, all cells without an index."""
+def read(loaded: LoadedPipeline, message: p4r.RegisterEntry, hold: Hold) -> Iterator[p4r.Entity]:
+    """Copy the cells asked for, all registers for id 0, all cells without an index; yield them."""
     registers = loaded.binding.registers
     chosen = (
         [find_array("register", registers, message.register_id)]
         if (message.register_id)
         else [*registers.values()]
     )
+    copies = []
     for register in chosen:
         cells = cell_range(f"register {register.info.name}", message, register.info.size)
+        hold(byte_width(sum(register.codec.widths)) * len(cells))
         values = loaded.state.register_cells(register.index, cells.start, len(cells))
-        for index, value in zip(cells, values, strict=True):
+        copies.append((register, zip(cells, values, strict=True)))
+    return _entities(copies)
+
+
+def _entities(copies: Iterable[tuple[BoundRegister, Any]]) -> Iterator[p4r.Entity]:
+    for register, cells in copies:
+        for index, value in cells:
             entity = p4r.Entity()
             entry = entity.register_entry
             entry.register_id = register.info.id

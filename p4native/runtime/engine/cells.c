@@ -23,30 +23,31 @@ P4N_EXPORT bool p4n_counter_read(struct p4n_instance *inst, uint32_t counter, ui
 	return true;
 }
 
-/* 1: configured, 0: not, -1: beyond the array. */
-P4N_EXPORT int p4n_meter_get(struct p4n_instance *inst, uint32_t meter, uint64_t index,
-			     struct p4n_meter_config *out)
+/* The configurations of n cells, and which of them have one. False beyond the array. */
+P4N_EXPORT bool p4n_meter_get(struct p4n_instance *inst, uint32_t meter, uint64_t start, uint64_t n,
+			      struct p4n_meter_config *out, bool *configured)
 {
 	struct p4n_meter *m = inst->meters[meter];
-	int configured;
 
-	if (index >= m->size)
-		return -1;
+	if (start > m->size || n > m->size - start)
+		return false;
 	pthread_mutex_lock(&inst->lock);
-	configured = p4n_meter_read(&m->cells[index], out);
+	for (uint64_t i = 0; i < n; i++)
+		configured[i] = p4n_meter_read(&m->cells[start + i], &out[i]);
 	pthread_mutex_unlock(&inst->lock);
-	return configured;
+	return true;
 }
 
-/* P4N_MARK_WORDS words. False beyond the array. */
-P4N_EXPORT bool p4n_meter_marks(struct p4n_instance *inst, uint32_t meter, uint64_t index,
-				uint64_t *marks)
+/* P4N_MARK_WORDS words per cell. False beyond the array. */
+P4N_EXPORT bool p4n_meter_marks(struct p4n_instance *inst, uint32_t meter, uint64_t start,
+				uint64_t n, uint64_t *marks)
 {
 	struct p4n_meter *m = inst->meters[meter];
 
-	if (index >= m->size)
+	if (start > m->size || n > m->size - start)
 		return false;
-	p4n_meter_get_marks(&m->cells[index], marks);
+	for (uint64_t i = 0; i < n; i++)
+		p4n_meter_get_marks(&m->cells[start + i], marks + i * P4N_MARK_WORDS);
 	return true;
 }
 
