@@ -25,9 +25,10 @@ Report = Callable[[str, frozenset[int]], Awaitable[None]]
 class UplinkWatch:
     """Reports a NIC's uplink ports with link, whenever they change. Runs in the controller's loop.
 
-    A link that goes is reported at once; one that comes when it has been there for
-    ``UP_DELAY_S``, since its other end may not forward yet. ``uplinks``: by NIC, the interface of
-    each uplink port; ``space``: a process in the network namespace where they are.
+    A link that goes is reported at once, whatever another NIC's report waits for; one that comes
+    when it has been there for ``UP_DELAY_S``, since its other end may not forward yet. ``uplinks``:
+    by NIC, the interface of each uplink port; ``space``: a process in the network namespace where
+    they are.
     """
 
     def __init__(
@@ -38,43 +39,46 @@ class UplinkWatch:
         self._space = space
         self._told: dict[str, frozenset[int]] = {}
         self._usable_at: dict[str, float] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to watch; the present state is reported first."""
-        kernel, asker = inside(self._space, _sockets)
-        interfaces = (name for ports in self._uplinks.values() for name in ports.values())
-        self._usable_at = {name: 0.0 for name in interfaces if has_link(asker, name)}
-        self._task = asyncio.create_task(self._watch(kernel, asker), name="uplinks")
+        for nic, ports in self._uplinks.items():
+            kernel, asker = inside(self._space, _sockets)
+            present = (name for name in ports.values() if has_link(asker, name))
+            self._usable_at.update(dict.fromkeys(present, 0.0))
+            watch = self._watch(nic, kernel, asker)
+            self._tasks.append(asyncio.create_task(watch, name=f"uplinks of {nic}"))
 
     async def stop(self) -> None:
         """Stop watching."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _watch(self, kernel: socket.socket, asker: socket.socket) -> None:
+    async def _watch(self, nic: str, kernel: socket.socket, asker: socket.socket) -> None:
         """Look at the links when the kernel says that one has changed, and when one is due."""
         loop = asyncio.get_running_loop()
         with kernel, asker:
             while True:
                 now = loop.time()
-                await self._tell(asker, now)
-                due = min((at for at in self._usable_at.values() if at > now), default=None)
+                await self._tell(nic, asker, now)
+                waiting = (self._usable_at.get(name, now) for name in self._uplinks[nic].values())
+                due = min((at for at in waiting if at > now), default=None)
                 patience = None if due is None else max(0.0, due - loop.time())
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(loop.sock_recv(kernel, 65536), patience)
 
-    async def _tell(self, asker: socket.socket, now: float) -> None:
-        """Report every NIC whose uplinks have changed."""
-        for nic, ports in self._uplinks.items():
-            up = frozenset(p for p, name in ports.items() if self._usable(asker, name, now))
-            if self._told.get(nic) != up:
-                self._told[nic] = up
-                try:
-                    await self._report(nic, up)
-                except Exception:
-                    LOG.exception("uplinks of %s", nic)
+    async def _tell(self, nic: str, asker: socket.socket, now: float) -> None:
+        """Report the NIC if its uplinks have changed."""
+        ports = self._uplinks[nic].items()
+        up = frozenset(port for port, name in ports if self._usable(asker, name, now))
+        if self._told.get(nic) != up:
+            self._told[nic] = up
+            try:
+                await self._report(nic, up)
+            except Exception:
+                LOG.exception("uplinks of %s", nic)
 
     def _usable(self, asker: socket.socket, interface: str, now: float) -> bool:
         """Whether an interface has had link for long enough."""

@@ -207,6 +207,27 @@ def test_an_uplink_is_told_to_be_down(lab: Lab, arm: Arm, point: str, nic: str):
     settled(lab, "server2" if point in AFTER else "server1")
 
 
+@pytest.mark.usefixtures("soon_usable")
+def test_news_of_an_uplink_wait_for_no_other(lab: Lab):
+    """A migration that has its turn hears that its path is gone, though a NIC waits to be told."""
+    fabric = lab.controller.fabric
+
+    async def end_turn() -> None:
+        fabric.lock.release()
+
+    lab.run(fabric.lock.acquire())
+    try:
+        for nic in ("nic1", "nic2"):
+            set_link(lab, nic, "down")
+            wait_for(lambda nic=nic: not fabric.has_link(nic))
+    finally:
+        for nic in ("nic1", "nic2"):
+            set_link(lab, nic, "up")
+        lab.run(end_turn())
+    wait_for(lambda: fabric.uplinks("nic1") == fabric.uplinks("nic2") == {1})
+    settled(lab, "server1")
+
+
 @pytest.fixture
 def soon_usable(monkeypatch: pytest.MonkeyPatch) -> None:
     """A link that comes back is taken for one that forwards; ``settled`` waits until it does."""
