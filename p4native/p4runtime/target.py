@@ -202,7 +202,10 @@ class Target:
         loaded = self._live
         if loaded is None:
             raise failed_precondition("no pipeline is committed")
-        digests.acknowledge(loaded, ack)
+        with self.device.using() as state:
+            # Else it is being replaced, and its lists go with it.
+            if state is loaded.state:
+                digests.acknowledge(loaded, ack)
 
     def _run(self, pump: Any) -> None:
         while not self._closing.is_set():

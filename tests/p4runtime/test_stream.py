@@ -8,9 +8,11 @@ from typing import Any
 
 import grpc
 import pytest
-from finsy.proto import p4r
+from finsy.proto import p4r, rpc_code
+from google.protobuf.any_pb2 import Any as AnyMessage
 
 from p4native.p4runtime.server import ServerHandle
+from p4native.switch.pipeline import Pipeline
 
 from .builder import DELETE, INSERT, MODIFY, octets, probe
 from .client import DEADLINE_S
@@ -251,6 +253,22 @@ def test_digest_configuration(lab: Lab) -> None:
     assert lab.client.read(wildcard) == [changed]
     lab.client.delete(config)
     assert lab.client.read(wildcard) == []
+
+
+@pytest.mark.native_only
+def test_an_ack_may_come_while_the_pipeline_is_replaced(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, digest_id = lab.native.device.commit, lab.build.id("digests", "learn_t")
+
+    def commit_and_ack(state: Pipeline) -> None:
+        commit(state)
+        lab.stream.send(digest_ack=p4r.DigestListAck(digest_id=digest_id, list_id=1))
+        lab.stream.send(other=AnyMessage())
+        assert lab.stream.next("error").canonical_code == rpc_code.UNIMPLEMENTED
+
+    monkeypatch.setattr(lab.native.device, "commit", commit_and_ack)
+    lab.client.set_pipeline(lab.program.config())
 
 
 def test_disabled_digest_is_silent(lab: Lab) -> None:
