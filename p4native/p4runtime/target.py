@@ -50,6 +50,7 @@ class Target:
         self._saved: LoadedPipeline | None = None
         # Writes, pipeline changes and the start of reads happen one at a time.
         self._lock = threading.RLock()
+        self._swap = threading.Lock()  # the device's pipeline and _live change together
         self._counts: Counter[str] = Counter()
         self._closing = threading.Event()
         self._pumps: list[threading.Thread] = []
@@ -120,8 +121,9 @@ class Target:
             self._make_live(loaded)
 
     def _make_live(self, loaded: LoadedPipeline) -> None:
-        self.device.commit(loaded.state)
-        self._live = loaded
+        with self._swap:
+            self.device.commit(loaded.state)
+            self._live = loaded
 
     def get_pipeline(self, response_type: int) -> p4r.GetForwardingPipelineConfigResponse:
         """Return the parts of the config that `response_type` names."""
@@ -229,20 +231,30 @@ class Target:
             client.send_packets([packets[number] for number in chosen])
         self._counts["packet_in_without_primary"] += len(lost)
 
+    def _live_now(self) -> LoadedPipeline | None:
+        with self._swap:
+            return self._live
+
     def _pump_digests(self) -> None:
-        for digest in self.device.wait_digests(_POLL_S):
-            loaded = self._live
-            message = None if loaded is None else digests.notification(loaded, digest)
+        asked = self._live_now()
+        found = self.device.wait_digests(_POLL_S)
+        # A pipeline that was replaced meanwhile has nothing to tell any more.
+        if asked is None or asked is not self._live_now():
+            return
+        for digest in found:
+            message = digests.notification(asked, digest)
             if message is not None:
                 self._notify(message.digest_id, p4r.StreamMessageResponse(digest=message))
 
     def _pump_idle(self) -> None:
+        asked = self._live_now()
         idle = self.device.wait_idle(_POLL_S)
         if not idle:
             return
         with self._lock:
-            loaded = self._live
-            messages = [] if loaded is None else table_read.idle_notifications(loaded, idle)
+            if asked is None or asked is not self._live:
+                return
+            messages = table_read.idle_notifications(asked, idle)
         for message in messages:
             message.timestamp = time.time_ns()
             table_id = message.table_entry[0].table_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from finsy.proto import p4r, rpc_code
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from p4native.p4runtime.server import ServerHandle
+from p4native.switch.device import IdleEntry
 from p4native.switch.pipeline import Pipeline
 
 from .builder import DELETE, INSERT, MODIFY, octets, probe
@@ -325,6 +327,28 @@ def test_packets_keep_an_entry_alive(lab: Lab) -> None:
     elapsed = found.table_entry.time_since_last_hit.elapsed_ns / 1e9
     assert elapsed < time.monotonic() - last + 0.1
     lab.stream.next("idle_timeout_notification")
+
+
+@pytest.mark.native_only
+def test_a_replaced_pipeline_has_no_idle_entries(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it still reports is not taken for the new one's entries, which have the same handles."""
+    device, told = lab.native.device, threading.Event()
+    wait_idle = device.wait_idle
+    entry = lab.build.entry("idle_table", {"src": 7}, lab.build.action("mark", value=1))
+    index = next(i for i, t in enumerate(device.pipeline.program.tables) if "idle" in t.name)
+
+    def replaced_meanwhile(_timeout: float) -> list[IdleEntry]:
+        monkeypatch.setattr(device, "wait_idle", wait_idle)
+        lab.client.set_pipeline(lab.program.config())
+        lab.client.insert(entry)
+        told.set()
+        return [IdleEntry(index, 0)]
+
+    monkeypatch.setattr(device, "wait_idle", replaced_meanwhile)
+    assert told.wait(DEADLINE_S)
+    lab.client.insert(to_cpu(lab))
+    lab.switch.send(3, probe(dst=1))
+    assert lab.stream.next().WhichOneof("update") == "packet"
 
 
 @pytest.mark.bmv2_gap("entries without a timeout have no age")
