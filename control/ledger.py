@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 _CARRIED = "carried counters"
 _BASE = "counters at a destination"
+_BEFORE = "counters of a VM's port before it came"
 
 
 class CounterLedger:
     """Adds, for each VM, what its ports have counted so far; survives the controller.
 
     A `control.migration.ports.MovableState`: at the first ``copy`` it notes what the destination's
-    port has counted for others before; when the source's state is dropped, it carries the sum.
+    port has counted for others before; when the source's state is dropped, it carries the sum. A
+    port that has counted less than before the VM came is that of a NIC that has started anew.
     """
 
     def __init__(self, store: Store) -> None:
@@ -34,8 +36,12 @@ class CounterLedger:
         self._fabric = fabric
 
     def total(self, vm: str, now: PortStats) -> PortStats:
-        """What the operator sees: the present port's counters and those carried."""
-        return _sum(now, self._load(_CARRIED, vm), 1)
+        """What the operator sees: counted by the present port for the VM, and carried."""
+        before = self._load(_BEFORE, vm)
+        if _is_behind(now, before):
+            before = PortStats()
+            self._save(_BEFORE, vm, None)
+        return _sum(_sum(now, before, -1), self._load(_CARRIED, vm), 1)
 
     async def copy(self, vm: str, source: str, destination: str) -> int:
         """Note the destination port's counters as they are before the VM uses it."""
@@ -63,8 +69,8 @@ class CounterLedger:
         except NicDownError:
             last = PortStats()
         if last is not None:
-            total = self.total(vm, last)
-            self._save(_CARRIED, vm, asdict(_sum(total, PortStats(**base), -1)))
+            self._save(_CARRIED, vm, asdict(self.total(vm, last)))
+            self._save(_BEFORE, vm, base)
 
     async def _port(self, vm: str, nic: str) -> PortStats | None:
         """Counters of the VM's port on one NIC; None if it has none there."""
@@ -87,6 +93,13 @@ class CounterLedger:
         if body is not None:
             bodies[vm] = body
         self._store.save(document, bodies)
+
+
+def _is_behind(now: PortStats, before: PortStats) -> bool:
+    """Whether any counter is less than it was before."""
+    gone = _sum(now, before, -1)
+    plain = (getattr(gone, field.name) for field in fields(gone) if field.name != "drops")
+    return any(count < 0 for count in (*plain, *gone.drops.values()))
 
 
 def _sum(left: PortStats, right: PortStats, sign: int) -> PortStats:

@@ -63,3 +63,23 @@ async def test_a_destination_that_was_tried_before(ledger: CounterLedger):
     await ledger.copy("vm1", "nic1", "nic2")
     await ledger.drop("vm1", "nic1")
     assert total(ledger, 1005) == 75
+
+
+async def test_a_destination_that_starts_anew(ledger: CounterLedger):
+    """It has forgotten what others have counted there."""
+    watched(ledger, nic1=70, nic2=1000)
+    await ledger.copy("vm1", "nic1", "nic2")
+    await ledger.drop("vm1", "nic1")
+    assert total(ledger, 1005) == 75
+    assert total(ledger, 3) == 73
+    assert total(ledger, 1005) == 1075
+
+
+async def test_to_and_fro(ledger: CounterLedger):
+    watched(ledger, nic1=70, nic2=1000)
+    await ledger.copy("vm1", "nic1", "nic2")
+    await ledger.drop("vm1", "nic1")
+    watched(ledger, nic1=90, nic2=1005)
+    await ledger.copy("vm1", "nic2", "nic1")
+    await ledger.drop("vm1", "nic2")
+    assert total(ledger, 91) == 76
