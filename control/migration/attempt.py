@@ -14,7 +14,7 @@ from control.migration.frames import HeldTraffic
 from control.migration.manager import Progress
 from control.migration.memory import monotonic, pre_copy
 from control.migration.ports import Hypervisor, MemoryChannel, MovableState
-from control.migration.record import Phase, Record
+from control.migration.record import Phase, Record, UndoneError
 from control.migration.report import ROLLED_BACK, MigrationReport, PhaseTime
 from control.migration.site import Site, together
 from control.migration.turn import Turn
@@ -28,10 +28,6 @@ DRAIN_TIMES = 4  # at the most: senders on the source itself never stop, and may
 NIC_RETURN_S = 60.0
 POLL_S = 0.02
 STUCK_POLL_S = 0.5
-
-
-class UndoneError(ControlError):
-    """A migration that did not happen: why, and that the VM runs where it was."""
 
 
 class Attempt:
@@ -74,8 +70,7 @@ class Attempt:
                 await self._until_switch(stack, urgent)
             except (ControlError, OSError) as error:
                 await asyncio.shield(self.undo(str(error)))
-                where = f"{self.record.vm} runs on {self.record.source.server} as before."
-                raise UndoneError(f"{str(error).removesuffix('.')}. {where}") from error
+                raise UndoneError(self.record, error) from error
             except asyncio.CancelledError:
                 await asyncio.shield(self.undo("cancelled"))
                 raise

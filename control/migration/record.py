@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from control.errors import ControlError
 from control.model import Placement
 from control.model.types import Strict
 
@@ -72,3 +73,11 @@ class Record(Strict):
             for end, role in ends
             if role is not None
         )
+
+
+class UndoneError(ControlError):
+    """A migration that did not happen: why, and that the VM runs where it was."""
+
+    def __init__(self, record: Record, reason: Exception) -> None:
+        where = f"{record.vm} runs on {record.source.server} as before."
+        super().__init__(f"{str(reason).removesuffix('.')}. {where}")

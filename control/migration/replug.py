@@ -16,7 +16,7 @@ from control.errors import ControlError
 from control.migration.manager import Placed, Progress
 from control.migration.memory import monotonic, pre_copy
 from control.migration.ports import Hypervisor, MemoryChannel
-from control.migration.record import Phase, Record
+from control.migration.record import Phase, Record, UndoneError
 from control.migration.report import ROLLED_BACK, MigrationReport, PhaseTime
 
 
@@ -61,8 +61,11 @@ class Replug:
                 async with self._plane.lock:
                     with self._hypervisor.urgent():
                         await self._blackout(channel)
-        except (ControlError, OSError, asyncio.CancelledError) as error:
-            await asyncio.shield(self.undo(str(error) or "cancelled"))
+        except (ControlError, OSError) as error:
+            await asyncio.shield(self.undo(str(error)))
+            raise UndoneError(self.record, error) from error
+        except asyncio.CancelledError:
+            await asyncio.shield(self.undo("cancelled"))
             raise
         return self.report
 

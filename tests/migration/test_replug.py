@@ -71,7 +71,7 @@ BACK = ["vm1 is on server1", "program", "attach to nic1", "thaw"]
 async def test_an_abort_before_the_switch_is_heeded(point: str):
     world = World()
     world.at[point] = world.replug.abort
-    with pytest.raises(ControlError, match="aborted by the user"):
+    with pytest.raises(ControlError, match=r"aborted by the user\. vm1 runs on server1 as before"):
         await world.replug.run()
     assert world.done[-4:] == BACK
     assert "attach to nic2" not in world.done
@@ -100,3 +100,15 @@ async def test_a_guest_that_cannot_be_plugged_back_runs():
     with pytest.raises(ControlError, match="no such device"):
         await world.replug.run()
     assert world.done[-1] == "thaw"
+
+
+async def test_what_the_system_refuses_is_undone_like_the_rest():
+    world = World()
+
+    def fail() -> None:
+        raise OSError("no such device")
+
+    world.at["attach to nic2"] = fail
+    with pytest.raises(ControlError, match=r"no such device\. vm1 runs on server1 as before"):
+        await world.replug.run()
+    assert world.done[-4:] == BACK
