@@ -24,6 +24,7 @@ raw_sockets = pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need roo
 PORTS = range(1, 9)
 CPU_PORT = 510
 DEADLINE_S = 5.0
+_ALL_PROTOCOLS = 3
 _serial = itertools.count()
 
 
@@ -196,8 +197,9 @@ class Bmv2Switch:
 
 
 def _raw_socket(interface: str) -> socket.socket:
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-    sock.bind((interface, 0))
+    # With a protocol from the start it would have frames of all interfaces until it is bound.
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    sock.bind((interface, _ALL_PROTOCOLS))
     sock.setblocking(False)
     return sock
 
