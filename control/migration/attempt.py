@@ -50,6 +50,7 @@ class Attempt:
         self._store = store
         self._turn = Turn(site.fabric.lock)
         self._hypervisor = hypervisor
+        self._urgent = ExitStack()
         self._movers = movers
         self._progress = progress
         self.aborted = False
@@ -65,9 +66,9 @@ class Attempt:
         async with AsyncExitStack() as stack:
             stack.enter_context(self._site.holding(self._traffic.arrived))
             stack.callback(self._turn.give)
-            urgent = stack.enter_context(ExitStack())
+            stack.callback(self._urgent.close)
             try:
-                await self._until_switch(stack, urgent)
+                await self._until_switch(stack)
             except (ControlError, OSError) as error:
                 await asyncio.shield(self.undo(str(error)))
                 raise UndoneError(self.record, error) from error
@@ -76,7 +77,7 @@ class Attempt:
                 raise
             await self._forward(Phase.SWITCH, self._switch)
             await self._forward(Phase.RESUME, self._resume)
-            urgent.close()
+            self._urgent.close()
             self._turn.give()
             await self._forward(Phase.RELEASE, self._release)
         return self.report
@@ -86,10 +87,11 @@ class Attempt:
         steps = ((Phase.SWITCH, self._switch), (Phase.RESUME, self._resume))
         reached = list(Phase).index(self.record.phase)
         with self._site.holding(self._traffic.arrived):
-            with self._hypervisor.urgent():
-                for phase, step in steps:
-                    if list(Phase).index(phase) >= reached:
-                        await self._forward(phase, step)
+            self._urgent.enter_context(self._hypervisor.urgent())
+            for phase, step in steps:
+                if list(Phase).index(phase) >= reached:
+                    await self._forward(phase, step)
+            self._urgent.close()
             self._turn.give()
             await self._forward(Phase.RELEASE, self._release)
         self.report.outcome = "finished after a restart"
@@ -102,8 +104,9 @@ class Attempt:
 
     async def undo(self, reason: str) -> None:
         """Back to where the VM was: it runs at the source, no trace is left at the destination."""
-        with self._hypervisor.urgent():
-            await self._insist(self._go_back, self.record.source.server)
+        self._urgent.enter_context(self._hypervisor.urgent())
+        await self._insist(self._go_back, self.record.source.server)
+        self._urgent.close()
         self._turn.give()
         self.report.outcome, self.report.reason = ROLLED_BACK, reason
 
@@ -134,14 +137,14 @@ class Attempt:
 
     # -- phases before the switch ------------------------------------------------------------------
 
-    async def _until_switch(self, stack: AsyncExitStack, urgent: ExitStack) -> None:
+    async def _until_switch(self, stack: AsyncExitStack) -> None:
         await self._phase(Phase.PREPARE, self._prepare)
         ends = self.record.source.server, self.record.destination.server
         connecting = stack.enter_async_context(self._hypervisor.memory_channel(*ends))
         channel = await self._on_its_way(connecting)
         await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(channel))
         await self._turn.take()
-        urgent.enter_context(self._hypervisor.urgent())
+        self._urgent.enter_context(self._hypervisor.urgent())
         ahead = self._ahead = plan_ahead(self.record, self._site)
         await self._phase(Phase.FREEZE, lambda: self._freeze(ahead))
         await self._phase(Phase.TRANSFER, lambda: self._transfer(channel, ahead))
@@ -314,6 +317,7 @@ class Attempt:
                     await self._turn.take()
                 return await step()
             except (ControlError, OSError) as error:
+                self._urgent.close()  # what has to be waited for does not come sooner
                 self._ahead = None  # what the NICs hold now must be looked up
                 self._turn.give()  # the NIC's reconciliation needs it
                 if monotonic() > deadline:
