@@ -27,7 +27,7 @@ AS_BEFORE = "vm1 runs on server1 as before."
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Three servers: vm1 on the first, the others on the second."""
-    with altered_lab(tmp_path_factory.mktemp("evacuation"), "three", TWO, THREE) as lab:
+    with altered_lab(tmp_path_factory.mktemp("evacuation"), "evacuated", TWO, THREE) as lab:
         for vm in ("vm1", "vm2", "vm3", "vm4"):
             change(lab, vm, {"memory_mib": 2})
         move(lab, "vm2", "server2")
