@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from topologies.machine import Machine
-from topologies.silicon import start_switch
 
 PROGRAM = Path(__file__).with_name("l2_acl.p4")
 BMV2 = "simple_switch_grpc"
@@ -132,7 +131,7 @@ def _switch(words: list[str], offloads: bool) -> Iterator[tuple[Host, Host, int 
     with hosts(offloads) as pair:
         port = free_port()
         ports = [w for i, h in enumerate(pair) for w in ("-i", f"{i + 1}@{h.port}")]
-        process = start_switch(
+        process = subprocess.Popen(
             [*words, "--no-p4", "--device-id", "0", *ports, "--", "--grpc-server-addr",
              f"127.0.0.1:{port}", "--cpu-port", "510"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
