@@ -25,7 +25,7 @@ def bench_table(bench: Bench, planes: tuple[str, ...], effort: Effort, results: 
         for figure in bench.figures:
             cells = [cell(bench, plane, condition, figure, results) for plane in planes]
             if any(cells):
-                table.add_row(condition, f"{figure.means}, {figure.unit}", *cells)
+                table.add_row(condition, f"{figure.name}, {figure.unit}", *cells)
     return table
 
 
