@@ -8,7 +8,8 @@
 
 #include "internal.h"
 
-#define P4N_BATCH 16u        /* frames per system call: their bytes should stay in the cache */
+#define P4N_BATCH 16u        /* frames per system call, */
+#define P4N_BATCH_BYTES (256u << 10) /* fewer if they are large: their bytes should stay in the cache */
 #define P4N_POOL 2048u       /* frames per packet thread */
 #define P4N_EVENTS 64u      /* ready queues per look */
 #define P4N_TAILROOM 64u
@@ -22,6 +23,7 @@ struct p4n_capture;
 struct p4n_rxq {
 	int fd;
 	uint32_t thread; /* that reads it */
+	uint32_t size;	 /* bytes of a frame, as many as the last ones had on average */
 	uint64_t spent;  /* what it has had of that thread, in the nanoseconds of turns.c */
 };
 
@@ -124,7 +126,7 @@ void p4n_queue_close(struct p4n_queue *q);
 
 /* --- socket.c: AF_PACKET --- */
 /* Up to P4N_BATCH frames of a receive queue; their number. */
-uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port, const struct p4n_rxq *q,
+uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port, struct p4n_rxq *q,
 			 struct p4n_packet **out);
 void p4n_socket_write(struct p4n_thread_io *io, struct p4n_port *port, struct p4n_packet **pkts,
 		      uint32_t n);

@@ -89,12 +89,20 @@ static bool accept_frame(struct p4n_port *port, struct p4n_packet *pkt, struct m
 	return true;
 }
 
-/* Frames for the whole batch, as far as the pool has them. */
-static uint32_t prepare(struct p4n_thread_io *io)
+/* How many frames to read next: super-frames that follow super-frames fill the cache soon. */
+static uint32_t batch_of(const struct p4n_rxq *q)
+{
+	uint32_t n = q->size ? P4N_BATCH_BYTES / q->size : P4N_BATCH;
+
+	return n < 1 ? 1 : n > P4N_BATCH ? P4N_BATCH : n;
+}
+
+/* Frames for a batch, as far as the pool has them. */
+static uint32_t prepare(struct p4n_thread_io *io, uint32_t most)
 {
 	uint32_t n = 0;
 
-	while (n < P4N_BATCH) {
+	while (n < most) {
 		if (!io->rx[n])
 			io->rx[n] = p4n_packet_alloc(&io->th, 0);
 		if (!io->rx[n])
@@ -104,13 +112,13 @@ static uint32_t prepare(struct p4n_thread_io *io)
 	return n;
 }
 
-uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port, const struct p4n_rxq *q,
+uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port, struct p4n_rxq *q,
 			 struct p4n_packet **out)
 {
 	struct mmsghdr msgs[P4N_BATCH];
 	struct iovec iov[P4N_BATCH][2];
 	struct control control[P4N_BATCH];
-	uint32_t n = prepare(io), kept = 0;
+	uint32_t n = prepare(io, batch_of(q)), kept = 0;
 	uint64_t bytes = 0;
 	int got;
 
@@ -141,6 +149,7 @@ uint32_t p4n_socket_read(struct p4n_thread_io *io, struct p4n_port *port, const 
 	if (kept) {
 		p4n_stat_add(&port->stats.rx_packets, kept);
 		p4n_stat_add(&port->stats.rx_bytes, bytes);
+		q->size = (uint32_t)(bytes / kept);
 	}
 	return kept;
 }
