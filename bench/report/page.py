@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 from bench.measure import FULL, QUICK, Bench, Case, Effort
@@ -14,6 +13,7 @@ from bench.report.features import Row, feature_table
 from bench.report.words import compare, paragraphs
 from bench.results import Results, ResultsError
 from bench.suites import BENCHES
+from bench.suites.migration import phase_medians
 from bench.suites.worst_case import INTERVAL_S
 from bench.tables import cell
 from control.model import DesiredState
@@ -73,13 +73,10 @@ def _charts(
         if _has(attack, condition, planes, "gbps", results):
             canvas = plots.timeline(attack, condition, planes, INTERVAL_S, results)
             yield f"worst-case-timeline-{_slug(condition)}", plots.png(canvas)
-    reports = {}
-    for plane in planes:
-        rounds = results.series(Case("migration", plane, "TCP load"), "reports")
-        if rounds:
-            reports[plane] = list(chain.from_iterable(rounds))
-    if reports:
-        yield "migration-phases", plots.png(plots.migration_phases(reports))
+    phases = {plane: phase_medians(plane, "TCP load", results) for plane in planes}
+    phases = {plane: medians for plane, medians in phases.items() if medians}
+    if phases:
+        yield "migration-phases", plots.png(plots.migration_phases(phases))
 
 
 def _has(

@@ -116,13 +116,12 @@ def timeline(
     return canvas
 
 
-def migration_phases(reports: dict[str, list[dict[str, Any]]]) -> Canvas:
-    """Median duration of each phase, by plane: the whole migration, and what the guest waits for.
+def migration_phases(medians: dict[str, dict[str, float]]) -> Canvas:
+    """Median milliseconds of each phase, by plane: the whole migration, and what the guest awaits.
 
     A bar of the second chart ends with ``resume``; the guest runs before that ends.
     """
     canvas, (whole, still) = plt.subplots(1, 2, figsize=(10.5, 3.2), sharey=True)
-    medians = {plane: _medians(told) for plane, told in reports.items()}
     names = [phase.value for phase in Phase if any(phase.value in m for m in medians.values())]
     for place, times in enumerate(medians.values()):
         _stacked(whole, place, {name: ms / 1000 for name, ms in times.items()}, names)
@@ -134,14 +133,6 @@ def migration_phases(reports: dict[str, list[dict[str, Any]]]) -> Canvas:
     handles = [_patch(number, name) for number, name in enumerate(names)]
     still.legend(handles=handles, fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return canvas
-
-
-def _medians(reports: list[dict[str, Any]]) -> dict[str, float]:
-    """Median milliseconds of each phase, in the phases' order."""
-    times: dict[str, list[float]] = {}
-    for phase in chain.from_iterable(report["phases"] for report in reports):
-        times.setdefault(phase["name"], []).append(phase["milliseconds"])
-    return {name: summarise(found).median for name, found in times.items()}
 
 
 def _stacked(axes: Any, place: int, times: dict[str, float], names: list[str]) -> None:

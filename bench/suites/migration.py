@@ -111,7 +111,7 @@ def phase_table(planes: Sequence[str], effort: Effort, results: Results) -> Tabl
     for plane in planes:
         table.add_column(plane, justify="right")
     for condition in MIGRATION.conditions(effort):
-        medians = {plane: _medians(plane, condition, results) for plane in planes}
+        medians = {plane: phase_medians(plane, condition, results) for plane in planes}
         for name in dict.fromkeys(chain.from_iterable(medians.values())):
             cells = (medians[plane].get(name) for plane in planes)
             shown = ("" if cell is None else f"{cell:.1f}" for cell in cells)
@@ -119,8 +119,8 @@ def phase_table(planes: Sequence[str], effort: Effort, results: Results) -> Tabl
     return table
 
 
-def _medians(plane: str, condition: str, results: Results) -> dict[str, float]:
-    """A plane's median time by phase, in the phases' order."""
+def phase_medians(plane: str, condition: str, results: Results) -> dict[str, float]:
+    """A plane's median milliseconds by phase, in the phases' order; empty without a round."""
     times: dict[str, list[float]] = {}
     for reports in results.series(Case(MIGRATION.name, plane, condition), "reports"):
         for phase in chain.from_iterable(report["phases"] for report in reports):
