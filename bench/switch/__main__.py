@@ -83,7 +83,7 @@ def measure(name: str, seconds: float) -> Figures:
         times = sorted(rtt_us(a, b, seconds))
         figures["rtt_p50_us"] = statistics.median(times)
         figures["rtt_p99_us"] = times[len(times) * 99 // 100]
-    if name == "bridge":
+    if name in ("bridge", "wire"):
         return figures
     with plane(name) as (a, b, control):
         assert control is not None
@@ -146,6 +146,9 @@ def goals(results: dict[str, Figures]) -> str:
         ratio = native[key] / results[other][key]
         ratio = 1 / ratio if key == "rtt_p50_us" else ratio
         lines.append(f"* {title}: {ratio:.2f}, {_verdict(ratio, least)}")
+    if "tcp_gbps" in native and "wire" in results:
+        ratio = native["tcp_gbps"] / results["wire"]["tcp_gbps"]
+        lines.append(f"* TCP: native / a wire that only copies: {ratio:.2f}")
     if "flows_pps" in native:
         ratio = native["flows_10k_pps"] / native["flows_pps"]
         lines.append(

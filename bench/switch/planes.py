@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import Any
 from topologies.machine import Machine
 
 PROGRAM = Path(__file__).with_name("l2_acl.p4")
+_WIRE = Path(__file__).with_name("wire.c")
 BMV2 = "simple_switch_grpc"
 START_S = 20.0
 _OFFLOADS = ("tx", "tso", "gso", "gro")
@@ -126,26 +128,43 @@ def bridge() -> Iterator[tuple[Host, Host, int | None]]:
 
 
 @contextmanager
+def wire() -> Iterator[tuple[Host, Host, int | None]]:
+    """The same kind of socket as p4native's, and nothing between them; all offloads on."""
+    with tempfile.TemporaryDirectory() as folder, hosts(True) as pair:
+        program = f"{folder}/wire"
+        command("cc", "-O3", "-march=native", "-o", program, str(_WIRE))
+        with _running([program, *(host.port for host in pair)]):
+            yield pair[0], pair[1], None
+
+
+@contextmanager
+def _running(words: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs as long as the block does; what it says is not for anyone."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
 def _switch(words: list[str], offloads: bool) -> Iterator[tuple[Host, Host, int | None]]:
     """A P4 switch process without program, and the port of its P4Runtime server."""
     with hosts(offloads) as pair:
         port = free_port()
         ports = [w for i, h in enumerate(pair) for w in ("-i", f"{i + 1}@{h.port}")]
-        process = subprocess.Popen(
+        switch = _running(
             [*words, "--no-p4", "--device-id", "0", *ports, "--", "--grpc-server-addr",
-             f"127.0.0.1:{port}", "--cpu-port", "510"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+             f"127.0.0.1:{port}", "--cpu-port", "510"]
         )  # fmt: skip
-        try:
+        with switch as process:
             await_port(port, process)
             yield pair[0], pair[1], port
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def native() -> Any:
@@ -158,7 +177,7 @@ def bmv2() -> Any:
     return _switch([BMV2, "--thrift-port", str(free_port())], False)
 
 
-PLANES = {"bridge": bridge, "native": native, "bmv2": bmv2}
+PLANES = {"bridge": bridge, "wire": wire, "native": native, "bmv2": bmv2}
 
 
 def available() -> list[str]:
