@@ -12,8 +12,8 @@ from control.migration import faults
 from control.migration.ahead import Ahead, plan_ahead
 from control.migration.frames import HeldTraffic
 from control.migration.manager import Progress
-from control.migration.memory import monotonic, pre_copy
-from control.migration.ports import Hypervisor, MemoryChannel, MovableState
+from control.migration.memory import GuestMemory, Send, monotonic
+from control.migration.ports import Hypervisor, MovableState
 from control.migration.record import Phase, Record, UndoneError
 from control.migration.report import ROLLED_BACK, MigrationReport, PhaseTime
 from control.migration.site import Site, together
@@ -56,7 +56,6 @@ class Attempt:
         self.aborted = False
         self.stuck = asyncio.Event()
         self._frozen_at: float | None = None
-        self._dirty = 0
         self._ahead: Ahead | None = None
         self._before_redirect: int | None = None
         self._destination_holds = False
@@ -142,12 +141,18 @@ class Attempt:
         ends = self.record.source.server, self.record.destination.server
         connecting = stack.enter_async_context(self._hypervisor.memory_channel(*ends))
         channel = await self._on_its_way(connecting)
-        await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(channel))
+
+        async def send(octets: int) -> None:
+            await self._on_its_way(channel.send(octets))
+
+        memory = GuestMemory(self.record.options, monotonic)
+        await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(memory, send))
         await self._turn.take()
-        self._urgent.enter_context(self._hypervisor.urgent())
         ahead = self._ahead = plan_ahead(self.record, self._site)
-        await self._phase(Phase.FREEZE, lambda: self._freeze(ahead))
-        await self._phase(Phase.TRANSFER, lambda: self._transfer(channel, ahead))
+        await memory.catch_up(send)
+        self._urgent.enter_context(self._hypervisor.urgent())
+        await self._phase(Phase.FREEZE, lambda: self._freeze(memory, ahead))
+        await self._phase(Phase.TRANSFER, lambda: self._transfer(memory, send, ahead))
         self._require_way()  # for the last time: the switch begins without a pause
 
     async def _prepare(self) -> None:
@@ -159,38 +164,34 @@ class Attempt:
         await self._hypervisor.make_way(self.record.vm, end.nic, end.vf)
         await self._copy_state()
 
-    async def _pre_copy(self, channel: MemoryChannel) -> None:
+    async def _pre_copy(self, memory: GuestMemory, send: Send) -> None:
         """Memory crosses while the guest runs."""
-
-        async def send(octets: int) -> None:
-            await self._on_its_way(channel.send(octets))
-
-        copied = await pre_copy(self.record.options, send, monotonic)
-        self._dirty = copied.dirty
-        self.report.bytes_copied += copied.sent
-        self.report.throttle_percent = copied.throttle * 100
+        await memory.pre_copy(send)
+        self.report.bytes_copied = memory.sent
+        self.report.throttle_percent = memory.throttle * 100
         await self._copy_state()
 
-    async def _freeze(self, ahead: Ahead) -> None:
+    async def _freeze(self, memory: GuestMemory, ahead: Ahead) -> None:
         """The guest stops; the source sends frames for it up to be held."""
         self._frozen_at = monotonic()
         await together(
             self._site.carry_out(self.record.placements("parked", "prepared"), ahead.park),
             self._hypervisor.freeze(self.record.vm),
         )
+        memory.stop()
 
-    async def _transfer(self, channel: MemoryChannel, ahead: Ahead) -> None:
+    async def _transfer(self, memory: GuestMemory, send: Send, ahead: Ahead) -> None:
         """What was still dirty, and what state has changed since; the destination is made to hold.
 
         It holds what its own VMs send from here on, and nothing else leads there yet.
         """
         self._destination_holds = True
         await together(
-            self._on_its_way(channel.send(self._dirty)),
+            memory.copy(send),
             self._note_seen(),
             self._site.carry_out(self.record.placements("parked", "parked"), ahead.hold),
         )
-        self.report.bytes_copied += self._dirty
+        self.report.bytes_copied = memory.sent
         await self._copy_state()
 
     async def _on_its_way(self, work: Awaitable[_T]) -> _T:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from control.migration.record import Options
 
@@ -18,35 +17,64 @@ THROTTLE_STEP, THROTTLE_MOST = 0.2, 0.99
 Send = Callable[[int], Awaitable[None]]
 
 
-@dataclass(frozen=True)
-class Copied:
-    """Bytes sent, bytes still dirty, and the share of CPU time (0..1) taken from the guest."""
+class GuestMemory:
+    """What of a guest's memory the other server lacks: all at first, and what the guest dirties.
 
-    sent: int
-    dirty: int
-    throttle: float
-
-
-async def pre_copy(options: Options, send: Send, clock: Callable[[], float]) -> Copied:
-    """Send memory in rounds until no more than ``limit_mib`` is dirty, or ``rounds`` have passed.
-
-    ``send(n)`` moves n bytes and returns when they have arrived. While the remainder does not
-    shrink enough, the guest's CPUs are throttled further, as QEMU's auto-converge does.
+    ``send(n)`` moves n bytes and returns when they have arrived. The guest dirties
+    ``dirty_mib_s`` by the clock, also between two rounds, until it is ``stop``ped.
     """
-    total = int(options.memory_mib * MIB)
-    dirty, sent, throttle = total, 0, 0.0
-    for _ in range(options.rounds):
-        began = clock()
-        await send(dirty)
-        sent += dirty
-        rate = options.dirty_mib_s * MIB * (1 - throttle)
-        dirtied = min(total, int((clock() - began) * rate))
-        if dirtied > dirty * SHRINK:
-            throttle = min(THROTTLE_MOST, throttle + THROTTLE_STEP)
-        dirty = dirtied
-        if dirty <= options.limit_mib * MIB:
-            break
-    return Copied(sent, dirty, throttle)
+
+    def __init__(self, options: Options, clock: Callable[[], float]) -> None:
+        self._options = options
+        self._clock = clock
+        self._total = int(options.memory_mib * MIB)
+        self._left, self._since = self._total, clock()
+        self._running = True
+        self.sent = 0  # bytes
+        self.throttle = 0.0  # share of CPU time (0..1) taken from the guest
+        self._converged = False  # whether rounds brought it below the limit
+
+    @property
+    def dirty(self) -> int:
+        """Bytes that the other server lacks now."""
+        rate = self._options.dirty_mib_s * MIB * (1 - self.throttle) if self._running else 0
+        return min(self._total, self._left + int((self._clock() - self._since) * rate))
+
+    def _settle(self, left: int) -> None:
+        self._left, self._since = left, self._clock()
+
+    async def copy(self, send: Send) -> None:
+        """Send what is dirty; the guest may dirty pages again meanwhile."""
+        octets = self.dirty
+        self._settle(0)
+        await send(octets)
+        self.sent += octets
+
+    async def pre_copy(self, send: Send) -> None:
+        """Copy in rounds until no more than ``limit_mib`` is dirty, or ``rounds`` have passed.
+
+        While the remainder does not shrink enough, the guest's CPUs are throttled further, as
+        QEMU's auto-converge does.
+        """
+        for _ in range(self._options.rounds):
+            before = self.dirty
+            await self.copy(send)
+            if self.dirty > before * SHRINK:
+                self._settle(self.dirty)
+                self.throttle = min(THROTTLE_MOST, self.throttle + THROTTLE_STEP)
+            if self.dirty <= self._options.limit_mib * MIB:
+                self._converged = True
+                break
+
+    async def catch_up(self, send: Send) -> None:
+        """A last round just before the freeze, unless rounds do not help with this guest."""
+        if self._converged:
+            await self.copy(send)
+
+    def stop(self) -> None:
+        """The guest stands still: nothing more becomes dirty."""
+        self._settle(self.dirty)
+        self._running = False
 
 
 def monotonic() -> float:

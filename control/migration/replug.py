@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 from control.announce import Announcement, of_vm
 from control.errors import ControlError
 from control.migration.manager import Placed, Progress
-from control.migration.memory import monotonic, pre_copy
+from control.migration.memory import GuestMemory, Send, monotonic
 from control.migration.ports import Hypervisor, MemoryChannel
 from control.migration.record import Phase, Record, UndoneError
 from control.migration.report import ROLLED_BACK, MigrationReport, PhaseTime
@@ -50,17 +51,19 @@ class Replug:
         self.stuck = asyncio.Event()  # never: it is done or undone, whatever that leaves behind
         self._switched = False
         self._sending: asyncio.Task[None] | None = None
-        self._dirty = 0
 
     async def run(self) -> MigrationReport:
         """All phases. Raises ControlError when it was rolled back."""
         ends = self.record.source.server, self.record.destination.server
         try:
             async with self._hypervisor.memory_channel(*ends) as channel:
-                await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(channel))
+                memory = GuestMemory(self.record.options, monotonic)
+                send = partial(self._send, channel)
+                await self._phase(Phase.PRE_COPY, lambda: self._pre_copy(memory, send))
                 async with self._plane.lock:
+                    await memory.catch_up(send)
                     with self._hypervisor.urgent():
-                        await self._blackout(channel)
+                        await self._blackout(memory, send)
         except (ControlError, OSError) as error:
             await asyncio.shield(self.undo(str(error)))
             raise UndoneError(self.record, error) from error
@@ -69,11 +72,11 @@ class Replug:
             raise
         return self.report
 
-    async def _blackout(self, channel: MemoryChannel) -> None:
+    async def _blackout(self, memory: GuestMemory, send: Send) -> None:
         """The phases in which the guest stands still."""
         frozen_at = monotonic()
-        await self._phase(Phase.FREEZE, self._freeze)
-        await self._phase(Phase.TRANSFER, lambda: self._transfer(channel))
+        await self._phase(Phase.FREEZE, lambda: self._freeze(memory))
+        await self._phase(Phase.TRANSFER, lambda: self._transfer(memory, send))
         self._require_wanted()  # for the last time
         self._switched = True
         await self._phase(Phase.SWITCH, self._switch)
@@ -104,22 +107,19 @@ class Replug:
             await self._hypervisor.thaw(record.vm)
         self.report.outcome, self.report.reason = ROLLED_BACK, reason
 
-    async def _pre_copy(self, channel: MemoryChannel) -> None:
-        async def send(octets: int) -> None:
-            await self._send(channel, octets)
+    async def _pre_copy(self, memory: GuestMemory, send: Send) -> None:
+        await memory.pre_copy(send)
+        self.report.bytes_copied = memory.sent
+        self.report.throttle_percent = memory.throttle * 100
 
-        copied = await pre_copy(self.record.options, send, monotonic)
-        self._dirty = copied.dirty
-        self.report.bytes_copied += copied.sent
-        self.report.throttle_percent = copied.throttle * 100
-
-    async def _freeze(self) -> None:
+    async def _freeze(self, memory: GuestMemory) -> None:
         self._require_wanted()
         await self._hypervisor.freeze(self.record.vm)
+        memory.stop()
 
-    async def _transfer(self, channel: MemoryChannel) -> None:
-        await self._send(channel, self._dirty)
-        self.report.bytes_copied += self._dirty
+    async def _transfer(self, memory: GuestMemory, send: Send) -> None:
+        await memory.copy(send)
+        self.report.bytes_copied = memory.sent
 
     async def _send(self, channel: MemoryChannel, octets: int) -> None:
         """Memory crosses, until it has, or the user aborts."""

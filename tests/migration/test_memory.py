@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from control.migration.memory import MIB, Copied, pre_copy
+from control.migration.memory import MIB, GuestMemory
 from control.migration.record import Options
 from topologies.errors import LabError
 from topologies.memory import MemoryChannel
@@ -25,35 +25,54 @@ class Link:
         return self.now
 
 
-async def run(speed: float, **options: float) -> tuple[Link, Copied]:
+async def run(speed: float, **options: float) -> tuple[Link, GuestMemory]:
     link = Link(speed)
-    return link, await pre_copy(Options.model_validate(options), link.send, link.clock)
+    memory = GuestMemory(Options.model_validate(options), link.clock)
+    await memory.pre_copy(link.send)
+    return link, memory
 
 
 async def test_rounds_shrink_until_the_limit():
-    link, copied = await run(1000, memory_mib=64, dirty_mib_s=100, limit_mib=0.1)
+    link, memory = await run(1000, memory_mib=64, dirty_mib_s=100, limit_mib=0.1)
     assert link.sizes[0] == 64 * MIB
     assert link.sizes == sorted(link.sizes, reverse=True)
-    assert copied.dirty <= 0.1 * MIB
-    assert copied.sent == sum(link.sizes)
-    assert copied.throttle == 0
+    assert memory.dirty <= 0.1 * MIB
+    assert memory.sent == sum(link.sizes)
+    assert memory.throttle == 0
 
 
 async def test_an_idle_guest_needs_one_round():
-    link, copied = await run(1000, memory_mib=64, dirty_mib_s=0)
-    assert (len(link.sizes), copied.dirty) == (1, 0)
+    link, memory = await run(1000, memory_mib=64, dirty_mib_s=0)
+    assert (len(link.sizes), memory.dirty) == (1, 0)
 
 
 async def test_a_guest_faster_than_the_link_is_throttled_until_it_fits():
-    link, copied = await run(10, memory_mib=8, dirty_mib_s=20)
-    assert copied.throttle > 0.5
-    assert copied.dirty <= MIB
+    link, memory = await run(10, memory_mib=8, dirty_mib_s=20)
+    assert memory.throttle > 0.5
+    assert memory.dirty <= MIB
     assert len(link.sizes) < 30
 
 
 async def test_rounds_are_bounded():
-    link, _ = await run(100, memory_mib=64, dirty_mib_s=40, limit_mib=0.001, rounds=3)
+    link, memory = await run(100, memory_mib=64, dirty_mib_s=40, limit_mib=0.001, rounds=3)
     assert len(link.sizes) == 3
+    await memory.catch_up(link.send)
+    assert len(link.sizes) == 3, "another round would not help"
+
+
+async def test_a_guest_dirties_memory_until_it_stands_still():
+    link, memory = await run(1000, memory_mib=64, dirty_mib_s=8)
+    left = memory.dirty
+    link.now += 0.5
+    await memory.catch_up(link.send)
+    assert link.sizes[-1] == left + 4 * MIB
+    left = memory.dirty
+    memory.stop()
+    link.now += 0.5
+    await memory.copy(link.send)
+    assert link.sizes[-1] == left
+    assert memory.dirty == 0
+    assert memory.sent == sum(link.sizes)
 
 
 async def test_memory_on_a_path_that_stalls_is_given_up():
