@@ -104,14 +104,15 @@ class RunDirectory:
         return removed
 
     def release(self) -> None:
-        """Remove all that is recorded, then give up the lock."""
+        """Remove all that is recorded, then give up the lock. Without the lock it is another's."""
+        if self._lock is None:
+            return
         if self._journal is not None:
             self._journal.close()
             self._journal = None
         self.clean()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
+        self._lock = None
 
     def __enter__(self) -> RunDirectory:
         return self

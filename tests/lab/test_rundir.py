@@ -47,6 +47,27 @@ def test_a_second_lab_is_told_who_runs(run_dir: Path) -> None:
         assert not again.acquire()
 
 
+def test_what_a_running_lab_made_stays_when_another_is_refused(run_dir: Path) -> None:
+    with RunDirectory(run_dir) as first:
+        first.acquire()
+        first.socket.touch()
+        with (
+            subprocess.Popen(SLEEP, stdout=subprocess.PIPE, env=first.environment) as process,
+            pytest.raises(ControlError, match="running already"),
+            RunDirectory(run_dir) as second,
+        ):
+            assert process.stdout is not None and process.stdout.readline()
+            first.record_process(process.pid)
+            try:
+                second.acquire()
+            finally:
+                second.release()
+                alive = process.poll() is None
+                process.kill()
+        assert alive
+        assert first.socket.exists() and (run_dir / "journal").exists()
+
+
 @needs_root
 def test_links_namespaces_and_processes_of_a_killed_lab_are_removed(run_dir: Path) -> None:
     owner = killed(run_dir)
