@@ -39,38 +39,43 @@ class CounterLedger:
         """What the operator sees: counted by the present port for the VM, and carried."""
         before = self._load(_BEFORE, vm)
         if _is_behind(now, before):
-            before = PortStats()
-            self._save(_BEFORE, vm, None)
-        return _sum(_sum(now, before, -1), self._load(_CARRIED, vm), 1)
+            self._save(vm, {_BEFORE: None})
+        return self._counted(vm, now)
 
     async def copy(self, vm: str, source: str, destination: str) -> int:
         """Note the destination port's counters as they are before the VM uses it."""
-        base = (self._store.load(_BASE) or {}).get(vm)
+        base = self._base(vm)
         if base is None or base["nic"] != destination:
             stats = await self._port(vm, destination)
             if stats is not None:
-                self._save(_BASE, vm, {"nic": destination, **asdict(stats)})
+                self._save(vm, {_BASE: {"nic": destination, **asdict(stats)}})
         return 0
 
     async def drop(self, vm: str, nic: str) -> None:
         """At the source: carry its counters. At the destination: the migration was undone.
 
-        A source that is down has forgotten what it counted; what was carried before goes on.
+        A source that is down has forgotten what it counted; what was carried before goes on. What
+        is carried is saved with the note that it is: whoever is killed before does it again.
         """
-        base = (self._store.load(_BASE) or {}).get(vm)
+        base = self._base(vm)
         if base is None:
             return
-        destination = base.pop("nic")
-        self._save(_BASE, vm, None)
-        if nic == destination:
-            return
-        try:
-            last = await self._port(vm, nic)
-        except NicDownError:
-            last = PortStats()
-        if last is not None:
-            self._save(_CARRIED, vm, asdict(self.total(vm, last)))
-            self._save(_BEFORE, vm, base)
+        gone: dict[str, dict[str, Any] | None] = {_BASE: None}
+        if nic != base.pop("nic"):
+            try:
+                last = await self._port(vm, nic)
+            except NicDownError:
+                last = PortStats()
+            if last is not None:
+                gone |= {_CARRIED: asdict(self._counted(vm, last)), _BEFORE: base}
+        self._save(vm, gone)
+
+    def _counted(self, vm: str, now: PortStats) -> PortStats:
+        """By the present port for the VM, and carried; one that started anew had nothing before."""
+        before = self._load(_BEFORE, vm)
+        if not _is_behind(now, before):
+            now = _sum(now, before, -1)
+        return _sum(now, self._load(_CARRIED, vm), 1)
 
     async def _port(self, vm: str, nic: str) -> PortStats | None:
         """Counters of the VM's port on one NIC; None if it has none there."""
@@ -82,17 +87,23 @@ class CounterLedger:
         port = vf_port(places[0].vf)
         return (await self._fabric.port_stats(nic, [port]))[port]
 
+    def _base(self, vm: str) -> dict[str, Any] | None:
+        """The destination of the VM's migration, and what its port has counted before."""
+        found: dict[str, Any] | None = (self._store.load(_BASE) or {}).get(vm)
+        return found
+
     def _load(self, document: str, vm: str) -> PortStats:
         found = (self._store.load(document) or {}).get(vm)
         return PortStats() if found is None else PortStats(**found)
 
-    def _save(self, document: str, vm: str, body: dict[str, Any] | None) -> None:
-        """Store one VM's part of a document; None removes it."""
-        bodies = self._store.load(document) or {}
-        bodies.pop(vm, None)
-        if body is not None:
-            bodies[vm] = body
-        self._store.save(document, bodies)
+    def _save(self, vm: str, parts: dict[str, dict[str, Any] | None]) -> None:
+        """Store one VM's parts of documents, all at once; None removes one."""
+        bodies = {}
+        for document, part in parts.items():
+            body = self._store.load(document) or {}
+            body.pop(vm, None)
+            bodies[document] = body if part is None else {**body, vm: part}
+        self._store.save_together(bodies)
 
 
 def _is_behind(now: PortStats, before: PortStats) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,13 @@ class Store:
 
     def save(self, name: str, body: Any) -> None:
         """Replace a document by ``body``, which must be JSON."""
+        self.save_together({name: body})
+
+    def save_together(self, bodies: Mapping[str, Any]) -> None:
+        """Replace documents, by name: all of them or, if the controller is killed, none."""
+        rows = [(name, json.dumps(body)) for name, body in bodies.items()]
         with self._transaction():
-            self._db.execute("REPLACE INTO document VALUES (?, ?)", (name, json.dumps(body)))
+            self._db.executemany("REPLACE INTO document VALUES (?, ?)", rows)
 
     def load(self, name: str) -> Any:
         """A document's body, or None if there is none."""

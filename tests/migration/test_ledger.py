@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,3 +85,53 @@ async def test_to_and_fro(ledger: CounterLedger):
     await ledger.copy("vm1", "nic2", "nic1")
     await ledger.drop("vm1", "nic2")
     assert total(ledger, 91) == 76
+
+
+class Killed(BaseException):
+    """The controller, in the midst of it."""
+
+
+class Mortal:
+    """A connection whose owner is killed when so many statements have been executed."""
+
+    def __init__(self, connection: Any, statements: int) -> None:
+        self._connection, self._left = connection, statements
+
+    def _live(self) -> Any:
+        if not self._left:
+            raise Killed
+        self._left -= 1
+        return self._connection
+
+    def execute(self, *words: Any) -> Any:
+        return self._live().execute(*words)
+
+    def executemany(self, *words: Any) -> Any:
+        return self._live().executemany(*words)
+
+
+async def killed_after(path: Path, statements: int) -> bool:
+    """Whether the controller has not come to the end of its note of a VM that has moved."""
+    store = Store(path)
+    ledger, connection = CounterLedger(store), store._db
+    watched(ledger, nic1=70, nic2=1000)
+    await ledger.copy("vm1", "nic1", "nic2")
+    mortal: Any = Mortal(connection, statements)
+    store._db, ended = mortal, False
+    with suppress(Killed):
+        await ledger.drop("vm1", "nic1")
+        ended = True
+    connection.close()
+    return not ended
+
+
+async def test_a_controller_that_is_killed_loses_no_counts(tmp_path: Path):
+    """Whenever that is: it notes again what is not noted whole."""
+    kills = 0
+    while await killed_after(tmp_path / str(kills), kills):
+        ledger = CounterLedger(Store(tmp_path / str(kills)))
+        watched(ledger, nic1=70, nic2=1003)
+        await ledger.drop("vm1", "nic1")
+        assert total(ledger, 1005) == 75
+        kills += 1
+    assert kills > 3, "killed in the transaction, too"
