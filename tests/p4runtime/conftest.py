@@ -64,7 +64,7 @@ def switch(request: pytest.FixtureRequest, _switches: dict[str, Switch]) -> Iter
     kind = request.param
     gap = request.node.get_closest_marker("bmv2_gap")
     if kind == "bmv2" and gap is not None:
-        request.applymarker(pytest.mark.xfail(reason=gap.args[0], strict=False))
+        request.applymarker(pytest.mark.xfail(reason=gap.args[0], strict=True))
     if kind not in _switches:
         _switches[kind] = NativeSwitch() if kind == "native" else Bmv2Switch()
     found = _switches[kind]
