@@ -44,7 +44,8 @@ def run_words(words: list[str]) -> None:
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's usage errors have it
             raise
-        complain(error.format_message())
+        if message := error.format_message():  # a group without a word has printed its help
+            complain(message)
     except SystemExit:
         pass
 

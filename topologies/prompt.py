@@ -78,7 +78,9 @@ class Prompt(CLI):
     def do_iperf(self, line: str) -> None:
         """Measure TCP between two VMs with iperf3: iperf [vm1 vm3]."""
         source, target = self._pair(line)
-        print(f"{source.name} → {target.name}: {tcp_gbps(source, target):.2f} Gb/s")
+        gbps = tcp_gbps(source, target)
+        rate = f"{gbps:.2f} Gb/s" if gbps >= 1 else f"{gbps * 1000:.3g} Mb/s"
+        print(f"{source.name} → {target.name}: {rate}")
 
     def _pair(self, line: str) -> tuple[Machine, Machine]:
         """The two VMs that a line names; the first two if it names none."""

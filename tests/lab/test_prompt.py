@@ -98,7 +98,9 @@ def test_the_words_at_the_prompt_and_from_outside(terminal: Terminal) -> None:
 
 def test_mininets_words_fit_the_lab_and_none_ends_it(terminal: Terminal) -> None:
     assert "0% dropped (12/12 received)" in terminal.say("pingall")
-    assert "Gb/s" in terminal.say("iperf vm1 vm3")
+    assert "b/s" in terminal.say("iperf vm1 vm3")
+    usage = terminal.say("acl")
+    assert "Rules, highest priority first" in usage and "error" not in usage
     assert "there is no VM 'vm9'; there are: vm1, vm2, vm3, vm4" in terminal.say("iperf vm1 vm9")
     assert "make shell" in terminal.say("dpctl dump-flows")
     assert "name a text file" in terminal.say("source nowhere")

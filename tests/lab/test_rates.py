@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.traffic import guest, guest_service
 from control.model import DesiredState
 from topologies.lab import Lab
+from topologies.tour_tools import tcp_gbps
 
 
 def set_rate(lab: Lab, vm: str, rate: float) -> None:
@@ -30,6 +31,15 @@ def test_a_rate_is_set_and_taken_away(lab: Lab) -> None:
     assert rates(lab, "nic2") == [100_000_000 // 8]
     set_rate(lab, "vm3", 0)
     assert rates(lab, "nic2") == []
+
+
+def test_tcp_gets_the_rate_of_its_vf(lab: Lab) -> None:
+    """A policer with a small burst would leave a tenth: every loss is a wait for the timeout."""
+    set_rate(lab, "vm1", 100)
+    try:
+        assert 0.06 < tcp_gbps(lab.vm("vm1"), lab.vm("vm2")) < 0.13
+    finally:
+        set_rate(lab, "vm1", 0)
 
 
 def test_a_guaranteed_rate_is_kept_while_others_want_more(lab: Lab) -> None:
