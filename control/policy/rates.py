@@ -10,8 +10,8 @@ from control.policy.view import View
 
 MIN_BURST = 256 * 1024  # a few offloaded frames of 64 KiB
 BURST_S = 0.2
-"""A sender that lost the end of its window is silent for 200 ms, Linux's least timeout, which between
-neighbours is the rule. What a shorter burst saves meanwhile is all that TCP would get."""
+"""A sender that lost the end of its window is silent for 200 ms, Linux's least timeout; between
+neighbours that is the rule. What a shorter burst saves meanwhile is all that TCP would get."""
 
 
 def vf_rate(view: View, vm: Vm) -> MeterRate | None:
