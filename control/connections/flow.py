@@ -11,6 +11,7 @@ _ETHERNET = 14
 _TAGS = (0x8100, 0x88A8)
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _ECHO = {ICMP: (0, 8), ICMPV6: (128, 129)}
+_EXTENSIONS, _FRAGMENT, _OPTIONS = 4, 44, (0, 43, 60)  # as the NIC's parser reads them
 _CHECKSUM_AT = {TCP: 16, UDP: 6, ICMP: 2, ICMPV6: 2}
 
 
@@ -79,16 +80,33 @@ def _l3_offset(frame: bytes) -> int | None:
 
 def _parse_v4(frame: bytes, offset: int) -> Packet | None:
     version_ihl, fragment, protocol, src, dst = struct.unpack_from("!BxxxxxHxBxxII", frame, offset)
-    if version_ihl != 0x45 or fragment & 0x1FFF:
+    words = version_ihl & 0xF
+    if words < 5 or fragment & 0x1FFF:
         return None
-    return _parse_l4(frame, Flow(4, src, dst, protocol, 0, 0), offset, offset + 20)
+    return _parse_l4(frame, Flow(4, src, dst, protocol, 0, 0), offset, offset + 4 * words)
 
 
 def _parse_v6(frame: bytes, offset: int) -> Packet | None:
-    protocol = frame[offset + 6]
+    upper = _upper_v6(frame, offset)
+    if upper is None:
+        return None
+    protocol, l4 = upper
     src = int.from_bytes(frame[offset + 8 : offset + 24], "big")
     dst = int.from_bytes(frame[offset + 24 : offset + 40], "big")
-    return _parse_l4(frame, Flow(6, src, dst, protocol, 0, 0), offset, offset + 40)
+    return _parse_l4(frame, Flow(6, src, dst, protocol, 0, 0), offset, l4)
+
+
+def _upper_v6(frame: bytes, offset: int) -> tuple[int, int] | None:
+    """What follows an IPv6 header's extensions, and where; None if a later fragment follows."""
+    protocol, at = frame[offset + 6], offset + 40
+    for _ in range(_EXTENSIONS):
+        if protocol == _FRAGMENT:
+            if (frame[at + 2] << 8 | frame[at + 3]) & 0xFFF8:
+                return None
+            protocol, at = frame[at], at + 8
+        elif protocol in _OPTIONS:
+            protocol, at = frame[at], at + 8 + 8 * frame[at + 1]
+    return protocol, at
 
 
 def _parse_l4(frame: bytes, flow: Flow, l3: int, l4: int) -> Packet | None:
@@ -111,7 +129,7 @@ def embedded(frame: bytes) -> Flow | None:
     if offset is None:
         return None
     version = frame[offset] >> 4
-    quoted = offset + (20 if version == 4 else 40) + 8
+    quoted = offset + (4 * (frame[offset] & 0xF) if version == 4 else 40) + 8
     kind = struct.pack("!H", _IPV4 if version == 4 else _IPV6)
     packet = parse(bytes(12) + kind + frame[quoted:] + bytes(20))
     return packet.flow if packet is not None else None

@@ -22,6 +22,13 @@ const bit<8> PROTOCOL_TCP = 6;
 const bit<8> PROTOCOL_UDP = 17;
 const bit<8> PROTOCOL_ICMPV6 = 58;
 
+// IPv6 extension headers that may stand before the upper protocol.
+const bit<8> EXTENSION_HOP_BY_HOP = 0;
+const bit<8> EXTENSION_ROUTING = 43;
+const bit<8> EXTENSION_FRAGMENT = 44;
+const bit<8> EXTENSION_DESTINATION = 60;
+const bit<8> EXTENSION_LONGEST = 16;  // in units of 8 bytes beyond the first
+
 const bit<8> ICMP_ECHO_REPLY = 0;
 const bit<8> ICMP_UNREACHABLE = 3;
 const bit<8> ICMP_ECHO = 8;
@@ -31,6 +38,7 @@ const bit<8> ICMPV6_PARAMETER = 4;  // the last of the errors, 1 to 4
 const bit<8> ICMPV6_ECHO = 128;
 const bit<8> ICMPV6_ECHO_REPLY = 129;
 const bit<8> ICMPV6_ROUTER_SOLICITATION = 133;
+const bit<8> ICMPV6_ROUTER_ADVERTISEMENT = 134;
 const bit<8> ICMPV6_SOLICITATION = 135;
 const bit<8> ICMPV6_ADVERTISEMENT = 136;
 const bit<8> ICMPV6_REDIRECT = 137;

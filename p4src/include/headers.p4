@@ -78,6 +78,17 @@ header ipv6_h {
     ipv6_t dst;
 }
 
+header ipv4_options_h {
+    varbit<320> options;
+}
+
+// Hop-by-hop, routing, destination or fragment header, whole.
+header ipv6_extension_h {
+    bit<8> next_header;
+    bit<8> length;
+    varbit<1072> rest;
+}
+
 header tcp_h {
     bit<16> src_port;
     bit<16> dst_port;
@@ -141,7 +152,9 @@ struct headers_t {
     vlan_h vlan;                // a trusted guest's own tag: carried, not interpreted
     arp_h arp;
     ipv4_h ipv4;
+    ipv4_options_h ipv4_options;
     ipv6_h ipv6;
+    ipv6_extension_h[4] extension;
     tcp_h tcp;
     udp_h udp;
     icmp_h icmp;                // ICMP and ICMPv6

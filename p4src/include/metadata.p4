@@ -41,6 +41,8 @@ struct metadata_t {
     bit<1> rules_mirror;        // one of them mirrors what it allows
 
     // What it is.
+    bit<8> upper_protocol;      // IPv6: what follows the extension headers
+    bit<1> later_fragment;      // IPv6: has no ports
     bit<1> l4_known;            // ports below are those of a connection
     bit<1> icmp_error;
     bit<1> neighbor;            // neighbour discovery: no matter for rules

@@ -106,7 +106,7 @@ parser NicParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
         transition accept;
     }
 
-    // Options and later fragments have no ports to show: they meet only rules without ports.
+    // Later fragments have no ports to show: they meet only rules without ports.
     state parse_ipv4 {
         packet.extract(hdr.ipv4);
         meta.src = hdr.ipv4.src;
@@ -115,18 +115,63 @@ parser NicParser(packet_in packet, out headers_t hdr, inout metadata_t meta,
             (5, 0, PROTOCOL_TCP): parse_tcp;
             (5, 0, PROTOCOL_UDP): parse_udp;
             (5, 0, PROTOCOL_ICMP): parse_icmp;
+            (6 .. 15, 0, _): parse_ipv4_options;
+            default: accept;
+        }
+    }
+
+    state parse_ipv4_options {
+        packet.extract(hdr.ipv4_options, (bit<32>)(hdr.ipv4.ihl - 5) * 32);
+        transition select(hdr.ipv4.protocol) {
+            PROTOCOL_TCP: parse_tcp;
+            PROTOCOL_UDP: parse_udp;
+            PROTOCOL_ICMP: parse_icmp;
             default: accept;
         }
     }
 
     state parse_ipv6 {
         packet.extract(hdr.ipv6);
-        transition select(hdr.ipv6.next_header) {
+        meta.upper_protocol = hdr.ipv6.next_header;
+        transition parse_upper;
+    }
+
+    // Nothing hides from rules and guard behind extension headers: what the NIC cannot read whole,
+    // too many or too long ones, is malformed.
+    state parse_upper {
+        transition select(meta.upper_protocol) {
             PROTOCOL_TCP: parse_tcp;
             PROTOCOL_UDP: parse_udp;
             PROTOCOL_ICMPV6: parse_icmpv6;
+            EXTENSION_HOP_BY_HOP: parse_extension;
+            EXTENSION_ROUTING: parse_extension;
+            EXTENSION_DESTINATION: parse_extension;
+            EXTENSION_FRAGMENT: parse_fragment;
             default: accept;
         }
+    }
+
+    state parse_extension {
+        bit<16> head = packet.lookahead<bit<16>>();
+        verify(head[7:0] <= EXTENSION_LONGEST, error.ParserInvalidArgument);
+        packet.extract(hdr.extension.next, (bit<32>)head[7:0] * 64 + 48);
+        meta.upper_protocol = head[15:8];
+        transition parse_upper;
+    }
+
+    state parse_fragment {
+        bit<32> head = packet.lookahead<bit<32>>();
+        packet.extract(hdr.extension.next, 48);
+        meta.upper_protocol = head[31:24];
+        transition select(head[15:3]) {
+            0: parse_upper;
+            default: parse_later_fragment;
+        }
+    }
+
+    state parse_later_fragment {
+        meta.later_fragment = 1;
+        transition accept;
     }
 
     state parse_tcp {
@@ -241,7 +286,9 @@ control NicDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.vlan);
         packet.emit(hdr.arp);
         packet.emit(hdr.ipv4);
+        packet.emit(hdr.ipv4_options);
         packet.emit(hdr.ipv6);
+        packet.emit(hdr.extension);
         packet.emit(hdr.tcp);
         packet.emit(hdr.udp);
         packet.emit(hdr.icmp);

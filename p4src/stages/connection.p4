@@ -71,7 +71,7 @@ control ConnectionStage(inout headers_t hdr, inout metadata_t meta) {
             zone : exact @id(1) @name("zone");
             hdr.ipv6.src : exact @id(2) @name("src");
             hdr.ipv6.dst : exact @id(3) @name("dst");
-            hdr.ipv6.next_header : exact @id(4) @name("protocol");
+            meta.upper_protocol : exact @id(4) @name("protocol");
             meta.l4_src : exact @id(5) @name("src_port");
             meta.l4_dst : exact @id(6) @name("dst_port");
         }

@@ -1,4 +1,5 @@
-// Source guard: a VF sends only from its VM's addresses, and speaks for no other in ARP and ND.
+// Source guard: a VF sends only from its VM's addresses, speaks for no other in ARP and ND, and is no
+// router: its advertisements and redirects would turn the neighbours' traffic to it.
 //
 //   in:  source_guard, source address, target of a neighbour advertisement
 //   out: drop = SPOOFED_IP
@@ -84,6 +85,9 @@ control GuardStage(inout headers_t hdr, inout metadata_t meta) {
                 source_v6_table.apply();
                 if (hdr.nd.isValid() && hdr.icmp.type == ICMPV6_ADVERTISEMENT) {
                     source_nd_table.apply();
+                } else if (hdr.icmp.isValid() && (hdr.icmp.type == ICMPV6_ROUTER_ADVERTISEMENT
+                                                  || hdr.icmp.type == ICMPV6_REDIRECT)) {
+                    meta.drop = DROP_SPOOFED_IP;
                 }
             }
         }

@@ -4,23 +4,17 @@
 //   out: the answer, out_port = in_port, answered
 //
 // A miss goes on as any other frame: flooded in its network. Announcements (sender = target) and
-// duplicate address detection are never answered.
+// IPv6's duplicate address detection are never answered, nor is the owner of an address who asks
+// whether another one has it.
 #ifndef STAGES_NEIGHBOR_P4
 #define STAGES_NEIGHBOR_P4
 
 control NeighborStage(inout headers_t hdr, inout metadata_t meta) {
+    mac_t owner = 0;
+
     @id(0x01000020)
     action answer_arp(@id(1) mac_t mac) {
-        hdr.ethernet.dst = hdr.ethernet.src;
-        hdr.ethernet.src = mac;
-        ipv4_t asked = hdr.arp.target_ip;
-        hdr.arp.operation = ARP_REPLY;
-        hdr.arp.target_mac = hdr.arp.sender_mac;
-        hdr.arp.target_ip = hdr.arp.sender_ip;
-        hdr.arp.sender_mac = mac;
-        hdr.arp.sender_ip = asked;
-        meta.out_port = meta.in_port;
-        meta.answered = 1;
+        owner = mac;
     }
 
     @id(0x02000020)
@@ -73,8 +67,18 @@ control NeighborStage(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         if (hdr.arp.isValid()) {
-            if (hdr.arp.operation == ARP_REQUEST && hdr.arp.sender_ip != hdr.arp.target_ip) {
-                arp_table.apply();
+            if (hdr.arp.operation == ARP_REQUEST && hdr.arp.sender_ip != hdr.arp.target_ip
+                && arp_table.apply().hit && owner != hdr.arp.sender_mac) {
+                hdr.ethernet.dst = hdr.ethernet.src;
+                hdr.ethernet.src = owner;
+                ipv4_t asked = hdr.arp.target_ip;
+                hdr.arp.operation = ARP_REPLY;
+                hdr.arp.target_mac = hdr.arp.sender_mac;
+                hdr.arp.target_ip = hdr.arp.sender_ip;
+                hdr.arp.sender_mac = owner;
+                hdr.arp.sender_ip = asked;
+                meta.out_port = meta.in_port;
+                meta.answered = 1;
             }
         } else if (hdr.nd_option.isValid() && hdr.ipv6.src != 0) {
             nd_table.apply();

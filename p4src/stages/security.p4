@@ -77,7 +77,7 @@ control SecurityOutStage(inout headers_t hdr, inout metadata_t meta) {
             meta.policy : ternary @id(1) @name("policy");
             hdr.ipv6.src : ternary @id(2) @name("src");
             hdr.ipv6.dst : ternary @id(3) @name("dst");
-            hdr.ipv6.next_header : ternary @id(4) @name("protocol");
+            meta.upper_protocol : ternary @id(4) @name("protocol");
             meta.l4_src : range @id(5) @name("src_port");
             meta.l4_dst : range @id(6) @name("dst_port");
         }
@@ -102,7 +102,8 @@ control SecurityOutStage(inout headers_t hdr, inout metadata_t meta) {
                 if (meta.icmp_error == 1) {
                     meta.drop = DROP_NONE;
                     meta.punt = PUNT_RELATED;
-                } else if (hdr.ipv4.isValid() && hdr.ipv4.fragment_offset != 0) {
+                } else if (meta.later_fragment == 1
+                    || (hdr.ipv4.isValid() && hdr.ipv4.fragment_offset != 0)) {
                     meta.drop = DROP_FRAGMENT;
                 }
             }
@@ -177,7 +178,7 @@ control SecurityInStage(inout headers_t hdr, inout metadata_t meta) {
             meta.in_policy : ternary @id(1) @name("policy");
             hdr.ipv6.src : ternary @id(2) @name("src");
             hdr.ipv6.dst : ternary @id(3) @name("dst");
-            hdr.ipv6.next_header : ternary @id(4) @name("protocol");
+            meta.upper_protocol : ternary @id(4) @name("protocol");
             meta.l4_src : range @id(5) @name("src_port");
             meta.l4_dst : range @id(6) @name("dst_port");
         }
@@ -220,7 +221,8 @@ control SecurityInStage(inout headers_t hdr, inout metadata_t meta) {
                 if (meta.icmp_error == 1) {
                     meta.drop = DROP_NONE;
                     meta.punt = PUNT_RELATED;
-                } else if (hdr.ipv4.isValid() && hdr.ipv4.fragment_offset != 0) {
+                } else if (meta.later_fragment == 1
+                    || (hdr.ipv4.isValid() && hdr.ipv4.fragment_offset != 0)) {
                     meta.drop = DROP_FRAGMENT;
                 } else if (meta.in_stateful == 1 && meta.l4_known == 1) {
                     overflow_table.apply();

@@ -144,6 +144,13 @@ def test_duplicate_address_detection_is_flooded(rig: Rig) -> None:
     assert rig.ports(vf(0), _arp(1, "10.0.0.1")) == [UPLINK, vf(1)]  # announcement
 
 
+def test_an_address_is_not_defended_against_its_owner(rig: Rig) -> None:
+    rig.configure(_overlay())
+    assert rig.ports(vf(0), _arp(1, "10.0.0.1", psrc="0.0.0.0")) == [UPLINK, vf(1)]
+    ((port, frame),) = rig.exchange(vf(0), _arp(1, "10.0.0.2", psrc="0.0.0.0"))
+    assert (port, Ether(frame)[ARP].hwsrc, Ether(frame)[ARP].psrc) == (vf(0), mac(2), "10.0.0.2")
+
+
 def test_tunnel_end_answers_arp(rig: Rig) -> None:
     rig.configure(_overlay())
     ask = Ether(src="0a:00:00:00:00:01", dst=BROADCAST) / ARP(

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
+from scapy.layers.inet6 import (
+    ICMPv6ND_NA,
+    ICMPv6ND_RA,
+    ICMPv6ND_Redirect,
+    ICMPv6ND_RS,
+    ICMPv6NDOptDstLLAddr,
+    IPv6,
+)
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 
@@ -59,6 +66,17 @@ def test_advertisements_speak_for_own_addresses_only(rig: Rig, options: int) -> 
     rig.drops(vf(0), _advertisement(1, "fd00::3", *own), DropReason.SPOOFED_IP, vf(0))
     rig.passes(vf(0), _advertisement(1, "fd00::1", *own), vf(1))
     rig.passes(UPLINK, _advertisement(4, "fd00::4", *own), vf(1))
+
+
+def test_only_trusted_vfs_are_routers(rig: Rig) -> None:
+    rig.configure(state(vms=[vm(1), vm(2), vm(3, trust=True)]))
+    for said in (ICMPv6ND_RA(), ICMPv6ND_Redirect(tgt="fd00::1", dst="fd00::9")):
+        here = Ether(src=mac(1), dst=mac(2)) / IPv6(src="fd00::1", dst="fd00::2") / said
+        rig.drops(vf(0), here, DropReason.SPOOFED_IP, vf(0))
+        there = Ether(src=mac(3), dst=mac(2)) / IPv6(src="fd00::3", dst="fd00::2") / said
+        rig.passes(vf(2), there, vf(1))
+    ask = Ether(src=mac(1), dst=mac(2)) / IPv6(src="fd00::1", dst="fd00::2") / ICMPv6ND_RS()
+    rig.passes(vf(0), ask, vf(1))
 
 
 def test_own_addresses_pass_the_guard(rig: Rig) -> None:
