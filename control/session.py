@@ -220,11 +220,11 @@ class P4Session:
         encoded: bytes = packet.SerializeToString()
         return encoded
 
-    def acknowledge(self, digest: p4r.DigestList) -> None:
-        """Acknowledge a digest list."""
-        request = p4r.StreamMessageRequest()
-        request.digest_ack.digest_id, request.digest_ack.list_id = digest.digest_id, digest.list_id
-        self._open_stream().send((request.SerializeToString(),))
+    def acknowledge(self, digests: Iterable[p4r.DigestList]) -> None:
+        """Acknowledge digest lists."""
+        acks = (p4r.DigestListAck(digest_id=d.digest_id, list_id=d.list_id) for d in digests)
+        requests = [p4r.StreamMessageRequest(digest_ack=ack) for ack in acks]
+        self._open_stream().send([request.SerializeToString() for request in requests])
 
     def _take(self, messages: list[bytes]) -> None:
         """Hand on what has come on the stream."""
