@@ -7,13 +7,16 @@ import base64
 import binascii
 import struct
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import NoReturn
 from urllib.parse import unquote
 
+from control.wire.frames import header_block
 from control.wire.http2 import Http2Connection, Http2Error, Http2Stream
 
 UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL = 14, 4, 13
 BACKLOG = 1 << 20
+_METHODS = 16
 _PREFIX = struct.Struct("!BL")
 
 
@@ -33,6 +36,7 @@ class Channel:
     def __init__(self, connection: Http2Connection, address: str) -> None:
         self._connection = connection
         self._address = address
+        self._headers = lru_cache(_METHODS)(self._encode_headers)
 
     @classmethod
     async def connect(cls, address: str) -> Channel:
@@ -53,29 +57,33 @@ class Channel:
         """Send one request; all messages of the answer. Raises RpcError."""
         got: list[bytes] = []
         stream = self.open(method, got.extend)
+        timer = asyncio.get_running_loop().call_later(timeout, stream.expire, timeout)
         try:
             stream.send((request,), last=True)
-            await asyncio.wait_for(asyncio.shield(stream.ended), timeout)
-        except (asyncio.TimeoutError, TimeoutError):
-            raise RpcError(DEADLINE_EXCEEDED, f"no answer within {timeout:.0f} s") from None
+            await stream.ended
         finally:
+            timer.cancel()
             stream.cancel()
         return got
 
     def open(self, method: str, on_messages: Callable[[list[bytes]], None]) -> Stream:
-        """Begin a call; ``on_messages`` gets the messages that have come together."""
-        headers = (
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", method),
-            (":authority", self._address),
-            ("te", "trailers"),
-            ("content-type", "application/grpc"),
-        )
+        """Begin a call, with the first message; ``on_messages`` gets those that come together."""
         try:
-            return Stream(self._connection.open(headers), on_messages)
+            return Stream(self._connection.open(self._headers(method)), on_messages)
         except Http2Error as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
+
+    def _encode_headers(self, method: str) -> bytes:
+        return header_block(
+            (
+                (":method", "POST"),
+                (":scheme", "http"),
+                (":path", method),
+                (":authority", self._address),
+                ("te", "trailers"),
+                ("content-type", "application/grpc"),
+            )
+        )
 
 
 class Stream:
@@ -106,6 +114,13 @@ class Stream:
             await self._room.wait()
         if self.ended.done():
             self.ended.result()
+
+    def expire(self, timeout: float) -> None:
+        """End because the server has taken too long."""
+        if not self.ended.done():
+            self.ended.set_exception(
+                RpcError(DEADLINE_EXCEEDED, f"no answer within {timeout:.0f} s")
+            )
 
     def cancel(self) -> None:
         """Leave the call, if it has not ended."""
