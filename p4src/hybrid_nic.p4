@@ -35,7 +35,12 @@ control PolicyOutStage(inout headers_t hdr, inout metadata_t meta) {
         if (meta.settled == 0) {
             guard.apply(hdr, meta);
         }
-        if (meta.drop == DROP_NONE && (meta.settled == 0 || meta.rules_mirror == 1)) {
+        if (meta.icmp_error == 1 && meta.settled == 0 && meta.drop == DROP_NONE
+            && (meta.tracked == 1 || meta.ip_delta != 0)) {
+            meta.punt = PUNT_RELATED;
+        }
+        if (meta.drop == DROP_NONE && meta.punt == PUNT_NONE
+            && (meta.settled == 0 || meta.rules_mirror == 1)) {
             security_out.apply(hdr, meta);
         }
         if (meta.settled == 1) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -9,7 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from control.connections.choice import PortPool, choose_member
-from control.connections.flow import ICMP, Flow, embedded, flow_of
+from control.connections.flow import ICMP, Flow, flow_of, upper_of
 from control.connections.judge import Judge
 from control.connections.record import (
     ZONE_OF_VF,
@@ -59,13 +60,6 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Related:
-    """An ICMP error about a flow: let through if that flow is known."""
-
-    flow: Flow
-
-
-@dataclass(frozen=True, slots=True)
 class SharedAddress:
     """An outside address that VMs share: where it lives, its ports, and the space it is in."""
 
@@ -75,7 +69,7 @@ class SharedAddress:
     zone: int
 
 
-Decision = Connection | Related | Refusal
+Decision = Connection | Refusal
 
 
 class Decider:
@@ -162,7 +156,7 @@ class Decider:
         """What a packet is; None if it belongs to no connection."""
         flow = flow_of(punt.frame)
         tenant = self._tenant.get(punt.network)
-        if flow is None or tenant is None or punt.reason == PuntReason.RELATED:
+        if flow is None or tenant is None:
             return None
         if punt.in_port >= PORT_VF0:
             return Seen(flow, tenant, (punt.nic, ZONE_OF_VF | punt.in_port, flow))
@@ -172,10 +166,7 @@ class Decider:
         return Seen(flow, tenant, (punt.nic, tenant, flow))
 
     def decide(self, punt: Punt, seen: Seen | None) -> Decision:
-        """The connection to install, the flow an error is about, or why nothing is done."""
-        if punt.reason == PuntReason.RELATED:
-            quoted = embedded(punt.frame)
-            return Refusal.UNRELATED if quoted is None else Related(quoted)
+        """The connection to install, or why nothing is done."""
         if seen is None:
             return Refusal.NOT_IP
         flow, tenant, _ = seen
@@ -187,6 +178,29 @@ class Decider:
         if punt.reason == PuntReason.NAT:
             return self._translate(punt, tenant, flow, vm_a)
         return self._plain(punt, tenant, flow, vm_a)
+
+    def tenant_in(self, network: int) -> int:
+        """The address space of a network by its number."""
+        return self._tenant.get(network, 0)
+
+    def floating_at(self, punt: Punt) -> tuple[int, int] | None:
+        """Tenant and own address of the VM whose floating address a packet from outside is to."""
+        upper = None if punt.in_port >= PORT_VF0 else upper_of(punt.frame)
+        return None if upper is None else self._floating.get((punt.network, upper.flow.dst))
+
+    def floating_of(self, vm: str) -> tuple[int, int] | None:
+        """A VM's own address and its floating one, if it has one."""
+        own = (self._tenant_of.get(vm, 0), self._address.get(vm, 0))
+        found = (public for (_, public), inside in self._floating.items() if inside == own)
+        return next(((own[1], public) for public in found), None)
+
+    def leaves(self, tenant: int, address: int) -> bool:
+        """Whether a tenant's packets to an address leave its address space."""
+        if (tenant, address) in self._by_address:
+            return False
+        held = (r.prefix for r in self.state.routes if self.state.tenant_id(r.tenant) == tenant)
+        number = ipaddress.IPv4Address(address)
+        return not any(number in ipaddress.ip_network(prefix) for prefix in held)
 
     def vm_at(self, nic: str, port: int) -> str | None:
         """The VM behind a NIC's port."""

@@ -55,13 +55,20 @@ class Packet(NamedTuple):
 
 def parse(frame: bytes) -> Packet | None:
     """Read a frame; None if it is not IP with known ports, as the NIC's parser decides it."""
+    upper = upper_of(frame)
+    try:
+        return None if upper is None else _with_ports(frame, upper)
+    except (struct.error, IndexError):
+        return None
+
+
+def upper_of(frame: bytes) -> Packet | None:
+    """Read a frame as far as its upper protocol; None if none begins in it. Its ports are 0."""
     offset = _l3_offset(frame)
     try:
         if offset is None:
             return None
-        if frame[offset] >> 4 == 4:
-            return _parse_v4(frame, offset)
-        return _parse_v6(frame, offset)
+        return (_read_v4 if frame[offset] >> 4 == 4 else _read_v6)(frame, offset)
     except (struct.error, IndexError):
         return None
 
@@ -78,22 +85,22 @@ def _l3_offset(frame: bytes) -> int | None:
     return offset if kind in (_IPV4, _IPV6) else None
 
 
-def _parse_v4(frame: bytes, offset: int) -> Packet | None:
+def _read_v4(frame: bytes, offset: int) -> Packet | None:
     version_ihl, fragment, protocol, src, dst = struct.unpack_from("!BxxxxxHxBxxII", frame, offset)
     words = version_ihl & 0xF
     if words < 5 or fragment & 0x1FFF:
         return None
-    return _parse_l4(frame, Flow(4, src, dst, protocol, 0, 0), offset, offset + 4 * words)
+    return Packet(Flow(4, src, dst, protocol, 0, 0), 0, offset, offset + 4 * words)
 
 
-def _parse_v6(frame: bytes, offset: int) -> Packet | None:
+def _read_v6(frame: bytes, offset: int) -> Packet | None:
     upper = _upper_v6(frame, offset)
     if upper is None:
         return None
     protocol, l4 = upper
     src = int.from_bytes(frame[offset + 8 : offset + 24], "big")
     dst = int.from_bytes(frame[offset + 24 : offset + 40], "big")
-    return _parse_l4(frame, Flow(6, src, dst, protocol, 0, 0), offset, l4)
+    return Packet(Flow(6, src, dst, protocol, 0, 0), 0, offset, l4)
 
 
 def _upper_v6(frame: bytes, offset: int) -> tuple[int, int] | None:
@@ -109,9 +116,9 @@ def _upper_v6(frame: bytes, offset: int) -> tuple[int, int] | None:
     return protocol, at
 
 
-def _parse_l4(frame: bytes, flow: Flow, l3: int, l4: int) -> Packet | None:
+def _with_ports(frame: bytes, upper: Packet) -> Packet | None:
     """Complete a flow with its ports."""
-    flags = 0
+    flow, flags, l3, l4 = upper
     if flow.protocol in (TCP, UDP):
         src_port, dst_port = struct.unpack_from("!HH", frame, l4)
         if flow.protocol == TCP:
@@ -123,25 +130,11 @@ def _parse_l4(frame: bytes, flow: Flow, l3: int, l4: int) -> Packet | None:
     return Packet(flow._replace(src_port=src_port, dst_port=dst_port), flags, l3, l4)
 
 
-def embedded(frame: bytes) -> Flow | None:
-    """The flow of the packet that an ICMP error quotes; None if it quotes none."""
-    offset = _l3_offset(frame)
-    if offset is None:
-        return None
-    version = frame[offset] >> 4
-    quoted = offset + (4 * (frame[offset] & 0xF) if version == 4 else 40) + 8
-    kind = struct.pack("!H", _IPV4 if version == 4 else _IPV6)
-    packet = parse(bytes(12) + kind + frame[quoted:] + bytes(20))
-    return packet.flow if packet is not None else None
-
-
 def rewrite(frame: bytes, packet: Packet, new: Flow) -> bytes:
     """``frame`` with another IPv4 flow; checksums are adjusted by RFC 1624."""
     out = bytearray(frame)
     old = packet.flow
-    addresses = struct.pack("!II", new.src, new.dst)
-    _adjust(out, packet.l3 + 10, bytes(out[packet.l3 + 12 : packet.l3 + 20]), addresses)
-    out[packet.l3 + 12 : packet.l3 + 20] = addresses
+    addresses = readdress(out, packet.l3, new.src, new.dst)
     at = packet.l4 + _CHECKSUM_AT[old.protocol]
     if old.protocol == ICMP:
         before = bytes(out[packet.l4 + 4 : packet.l4 + 6])
@@ -157,6 +150,14 @@ def rewrite(frame: bytes, packet: Packet, new: Flow) -> bytes:
     return bytes(out)
 
 
+def readdress(out: bytearray, l3: int, src: int, dst: int) -> bytes:
+    """Give the IPv4 header at ``l3`` other addresses; returns them as they are written."""
+    addresses = struct.pack("!II", src, dst)
+    _adjust(out, l3 + 10, bytes(out[l3 + 12 : l3 + 20]), addresses)
+    out[l3 + 12 : l3 + 20] = addresses
+    return addresses
+
+
 def _adjust(out: bytearray, at: int, before: bytes, after: bytes) -> None:
     """Change the checksum at ``at`` for bytes (an even number) that change under it."""
     count = len(before) // 2
@@ -166,3 +167,12 @@ def _adjust(out: bytearray, at: int, before: bytes, after: bytes) -> None:
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     struct.pack_into("!H", out, at, ~total & 0xFFFF)
+
+
+def internet_checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071) of some bytes."""
+    padded = data + b"\0" * (len(data) % 2)
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF

@@ -7,8 +7,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from control.connections.flow import RST, SYN, TCP, parse
-from control.connections.respond import internet_checksum
+from control.connections.flow import RST, SYN, TCP, internet_checksum, parse
 from control.model import DesiredState, LoadBalancer, Member
 from control.model.types import is_v6, mac_number
 from control.policy.view import ROUTER_MAC

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from control.connections.adopt import adopt
 from control.connections.choice import PortPool
-from control.connections.decide import Decider, Decision, Punt, Refusal, Related
+from control.connections.decide import Decider, Decision, Punt, Refusal
 from control.connections.flow import FIN, RST, TCP, Flow, parse, rewrite
 from control.connections.record import (
     FROM_INITIATOR,
@@ -23,6 +23,7 @@ from control.connections.record import (
     Connection,
     EntryKey,
 )
+from control.connections.related import Related, icmp_error, related
 from control.errors import ControlError
 from control.inbox import Inbox
 from control.policy.entries import Entry
@@ -158,8 +159,12 @@ class ConnectionManager:
         punt: Punt,
         fresh: dict[EntryKey, Connection],
         wanted: dict[Connection, Halves],
-    ) -> Decision:
+    ) -> Decision | Related:
         """A decision, for which a connection that exists already stands in."""
+        if punt.reason == PuntReason.RELATED or (
+            punt.reason == PuntReason.ROUTER and icmp_error(punt.frame) is not None
+        ):
+            return self._about(decider, punt)
         seen = decider.look(punt)
         if seen is not None:
             known = fresh.get(seen.key) or self._known(seen.key)
@@ -168,10 +173,6 @@ class ConnectionManager:
         if punt.reason in (PuntReason.OVERFLOW, PuntReason.ROUTER):
             return self._refuse(Refusal.POLICY)
         decision = decider.decide(punt, seen)
-        if isinstance(decision, Related):
-            return (
-                decision if self._has_flow(punt.nic, decision) else self._refuse(Refusal.UNRELATED)
-            )
         if isinstance(decision, Refusal):
             return self._refuse(decision)
         quota = decider.quota.get(decision.payer, 0)
@@ -185,6 +186,13 @@ class ConnectionManager:
             fresh.update(dict.fromkeys(halves, decision))
         return decision
 
+    def _about(self, decider: Decider, punt: Punt) -> Decision | Related:
+        """How an ICMP error goes on. What the router itself gets and is about nobody ends there."""
+        error = related(decider, punt, self._known)
+        if error is None or (punt.reason == PuntReason.ROUTER and error.frame == punt.frame):
+            return self._refuse(Refusal.UNRELATED)
+        return error
+
     def _refuse(self, refusal: Refusal) -> Refusal:
         self.refused[refusal] += 1
         return refusal
@@ -196,15 +204,6 @@ class ConnectionManager:
             found = self._software[key][0]
             self._software[key] = (found, self._clock())
         return found
-
-    def _has_flow(self, nic: str, related: Related) -> bool:
-        """Whether a NIC has a connection with that flow, from whatever side."""
-        return any(
-            connection.before in (related.flow, related.flow.reverse)
-            or connection.after in (related.flow, related.flow.reverse)
-            for key, connection in self._by_entry.items()
-            if key[0] == nic
-        )
 
     async def _install(self, wanted: Mapping[Connection, Halves]) -> None:
         """Write the entries of new connections; those that do not fit are kept in software."""
@@ -273,8 +272,10 @@ class ConnectionManager:
         """How a packet goes on: by its entries, or rewritten here if it has none."""
         if isinstance(way, Connection) and way.installed:
             return (punt.frame, RESUME, punt.in_port, punt.network)
+        if isinstance(way, Related):
+            return (way.frame, RESUME_APPROVED, punt.in_port, way.network)
         frame, network = punt.frame, punt.network
-        if isinstance(way, Connection) and way.translated:
+        if way.translated:
             packet = parse(frame)
             if packet is not None:
                 forward = packet.flow == way.before

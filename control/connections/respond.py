@@ -6,7 +6,7 @@ import ipaddress
 import struct
 
 from control.connections.decide import Punt
-from control.connections.flow import ICMP, parse
+from control.connections.flow import ICMP, internet_checksum, parse
 from control.policy.reasons import PuntReason
 
 _ETHERNET = 14
@@ -48,12 +48,3 @@ def _packet(request: bytes, src: bytes, dst: bytes, icmp: bytes) -> bytes:
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(icmp), 0, 0, _TTL, ICMP, 0) + src + dst
     head = head[:10] + struct.pack("!H", internet_checksum(head)) + head[12:]
     return request[6:12] + request[0:6] + b"\x08\x00" + head + icmp
-
-
-def internet_checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071) of some bytes."""
-    padded = data + b"\0" * (len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF

@@ -17,6 +17,7 @@ from control.connections.flow import Flow
 from control.connections.health import Health, Probe
 from control.connections.manager import ConnectionManager, Frame
 from control.connections.record import Change, EntryKey
+from control.connections.related import icmp_error
 from control.connections.respond import response
 from control.errors import ControlError
 from control.fabric import Fabric
@@ -134,7 +135,7 @@ class ConnectionService:
             await self._send_probe(reset)
             return
         punt = _punt(nic, packet)
-        if self.manager.in_software(punt):
+        if self.manager.in_software(punt) or icmp_error(punt.frame) is not None:
             self.manager.offer([punt])
             return
         answer = response(punt, self._gateway(punt.network))

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from control.connections.flow import ICMP, ICMPV6, Flow
+from control.connections.flow import ICMP, ICMPV6, Flow, internet_checksum
 from control.connections.judge import Judge
-from control.connections.respond import internet_checksum
 from control.model.types import PROTOCOL_NUMBERS, ip_number, is_v6
 from control.policy.rules import rule_sets
 from control.policy.view import View

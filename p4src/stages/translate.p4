@@ -69,7 +69,11 @@ control OutsideStage(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         if (meta.translate == 1 && meta.ip_delta == 0 && meta.approved == 0) {
-            floating_out_table.apply();
+            if (meta.icmp_error == 1) {
+                meta.punt = PUNT_RELATED;
+            } else {
+                floating_out_table.apply();
+            }
         }
     }
 }

@@ -60,6 +60,17 @@ for line in sys.stdin:
     peer.sendall(line.encode())
     print(peer.recv(100).decode(), end="", flush=True)
 """
+REFUSED = """
+import socket
+peer = socket.socket(type=socket.SOCK_DGRAM)
+peer.settimeout(10)
+peer.connect(("192.168.0.1", 9))
+peer.send(b"x")
+try:
+    peer.recv(1)
+except ConnectionRefusedError:
+    print("refused")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +109,11 @@ def test_tcp_with_its_offloads_crosses_the_overlay_whole(lab: Lab) -> None:
 def test_gateway_and_outside(lab: Lab) -> None:
     assert lab.vm("vm1").pings("10.0.0.254", count=2) == 2
     assert lab.vm("vm1").pings("192.168.0.1", count=2) == 2
+
+
+def test_a_closed_port_outside_is_told_through_the_shared_address(lab: Lab) -> None:
+    done = lab.vm("vm1").run([sys.executable, "-c", REFUSED], check=True, timeout=30)
+    assert done.stdout == "refused\n"
 
 
 def test_balancer_spreads_and_leaves_out_the_sick(lab: Lab) -> None:
