@@ -21,7 +21,6 @@ from control.connections.related import icmp_error
 from control.connections.respond import response
 from control.errors import ControlError
 from control.fabric import Fabric
-from control.model.types import is_v6
 from control.nic import Nic
 from control.policy.entries import Entry
 from control.policy.reasons import PORT_PF, PuntReason, vf_port
@@ -138,17 +137,15 @@ class ConnectionService:
         if self.manager.in_software(punt) or icmp_error(punt.frame) is not None:
             self.manager.offer([punt])
             return
-        answer = response(punt, self._gateway(punt.network))
+        answer = response(punt, self._gateways(punt.network))
         if answer is not None and punt.in_port >= PORT_PF:
             where = {"mode": 0, "port": punt.in_port, "network": punt.network}
             await self._fabric.nic(nic).packet_out(answer, **where)
 
-    def _gateway(self, number: int) -> str | None:
-        for network in self._fabric.state.networks:
-            if network.id == number:
-                gateways = (g.partition("/")[0] for g in network.gateways if not is_v6(g))
-                return next(gateways, None)
-        return None
+    def _gateways(self, number: int) -> list[str]:
+        """The router's addresses in a network."""
+        networks = (n for n in self._fabric.state.networks if n.id == number)
+        return [gateway.partition("/")[0] for n in networks for gateway in n.gateways]
 
     async def _probe_forever(self) -> None:
         loop = asyncio.get_running_loop()

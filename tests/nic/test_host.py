@@ -6,12 +6,14 @@ import asyncio
 from typing import Any
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror
+from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6TimeExceeded, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from control.connections import ConnectionManager, Decider
 from control.connections.health import Health
 from control.connections.respond import response
+from control.model import DesiredState
 from control.policy import Entry, placements_of
 from control.policy.reasons import PuntReason
 
@@ -121,7 +123,7 @@ def test_gateway_answers_pings_by_the_host(nic: Any) -> None:
     one = nic(natted())
     up = punt(one.rig.punted(vf(0), _ping(1, "10.0.0.254")))
     assert up.reason == PuntReason.ROUTER
-    packet = checked(response(up, "10.0.0.254") or b"")
+    packet = checked(response(up, ["10.0.0.254"]) or b"")
     assert (packet[IP].src, packet[IP].dst) == ("10.0.0.254", "10.0.0.1")
     assert (packet[ICMP].type, packet[ICMP].id, packet[ICMP].seq) == (0, 5, 9)
     assert packet.load == b"some payload"
@@ -132,10 +134,53 @@ def test_time_exceeded_comes_from_the_gateway(nic: Any) -> None:
     late = sent_outside(1, UDP(sport=1, dport=33434))
     late[IP].ttl = 1
     up = punt(one.rig.punted(vf(0), late))
-    packet = checked(response(up, "10.0.0.254") or b"")
+    packet = checked(response(up, ["10.0.0.254"]) or b"")
     assert (packet[IP].src, packet[ICMP].type) == ("10.0.0.254", 11)
     assert packet[IPerror].dst == "198.51.100.9"
-    assert response(up, None) is None
+    assert response(up, []) is None
+
+
+def _with_ipv6_gateway() -> DesiredState:
+    blue = {"name": "blue", "vni": 7, "gateways": ["10.0.0.254/24", "fd00::fe/64"]}
+    return state(networks=[{"name": "lan"}, blue], vms=[vm(1, network="blue")])
+
+
+def _right_v6(frame: bytes | None) -> Packet:
+    """An ICMPv6 packet whose checksum is right."""
+    packet = Ether(frame)
+    again = packet.copy()
+    del again[IPv6].payload.cksum
+    assert bytes(again) == frame
+    return packet
+
+
+def test_ipv6_gateway_answers_pings_and_tells_of_time_exceeded(nic: Any) -> None:
+    one = nic(_with_ipv6_gateway())
+    head = Ether(src=mac(1), dst=ROUTER) / IPv6(src="fd00::1", dst="fd00::fe")
+    up = punt(one.rig.punted(vf(0), head / ICMPv6EchoRequest(id=5, seq=9, data=b"some payload")))
+    packet = _right_v6(response(up, ["10.0.0.254", "fd00::fe"]))
+    assert (packet.dst, packet[IPv6].src, packet[IPv6].dst) == (mac(1), "fd00::fe", "fd00::1")
+    assert (packet[ICMPv6EchoReply].id, packet[ICMPv6EchoReply].data) == (5, b"some payload")
+    head[IPv6].dst, head[IPv6].hlim = "fd00:9::9", 1
+    late = head / UDP(sport=1, dport=33434) / bytes(1400)
+    one.change(_routed_v6())
+    packet = _right_v6(response(punt(one.rig.punted(vf(0), late)), ["fd00::fe"]))
+    assert (packet[IPv6].src, len(packet)) == ("fd00::fe", 14 + 1280)
+    assert packet[ICMPv6TimeExceeded].payload.dport == 33434
+
+
+def _routed_v6() -> DesiredState:
+    route = {"tenant": "blue", "prefix": "fd00:9::/64", "via_vm": "vm2"}
+    vms = [vm(1, network="blue"), vm(2, network="blue")]
+    return state(networks=_with_ipv6_gateway().networks, vms=vms, routes=[route])
+
+
+def test_nobody_is_told_of_an_error_about_an_error(nic: Any) -> None:
+    one = nic(natted())
+    late = sent_outside(1, ICMP(type=3, code=3)) / IP(src="198.51.100.9", dst="10.0.0.1") / UDP()
+    late[IP].ttl = 1
+    up = punt(one.rig.punted(vf(0), late))
+    assert response(up._replace(reason=PuntReason.TTL), ["10.0.0.254"]) is None
 
 
 def test_health_checks(nic: Any) -> None:
