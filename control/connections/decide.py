@@ -263,7 +263,9 @@ class Decider:
 
     def _balance(self, punt: Punt, tenant: int, flow: Flow, vm_a: str | None) -> Decision:
         balancer = self.service_of(tenant, flow)
-        member = choose_member(balancer, flow, self._unhealthy) if balancer else None
+        # Nothing reaches the port by which it came: a member is served by the others.
+        out_of_reach = self._unhealthy if vm_a is None else self._unhealthy | {vm_a}
+        member = choose_member(balancer, flow, out_of_reach) if balancer else None
         if balancer is None or member is None or member.vm not in self._address:
             return Refusal.NO_MEMBER
         after = flow._replace(dst=self._address[member.vm], dst_port=member.port)

@@ -385,6 +385,17 @@ def test_unhealthy_and_draining_members_get_nothing_new(nic: Any) -> None:
     assert one.refused(vf(0), to_vip(5100)) is Refusal.NO_MEMBER
 
 
+def test_a_member_is_served_by_the_others(nic: Any) -> None:
+    one = nic(balanced())
+    ip = IP(src="10.0.0.2", dst="10.0.0.100")
+    for sport in range(3000, 3006):
+        request = Ether(src=mac(2), dst=ROUTER) / ip / TCP(sport=sport, dport=80)
+        assert one.first(vf(1), request)[0][0] == vf(2)
+    one.change(balanced(members=[{"vm": "vm2", "port": 8080}]))
+    request = Ether(src=mac(2), dst=ROUTER) / ip / TCP(sport=4000, dport=80)
+    assert one.refused(vf(1), request) is Refusal.NO_MEMBER
+
+
 def test_member_on_another_server(nic: Any) -> None:
     one = nic(balanced(members=[{"vm": "vm4", "port": 8080}]))
     ((port, frame),) = one.first(vf(0), to_vip(3000))
