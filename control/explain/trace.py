@@ -275,14 +275,16 @@ def _forward(tables: Tables, way: Way) -> None:
 
 
 def _deliver(tables: Tables, way: Way) -> None:
-    if way.out_port is None or way.out_port < PORT_VF0:
+    if way.out_port in (None, PORT_UPLINK):
         return
-    if way.from_vf and way.mode == PRIVATE:
-        way.dropped("deliver", DropReason.ISOLATED)
-        return
-    if way.from_vf and way.mode == VEPA:
+    if way.mode == VEPA:
         way.out_port = PORT_UPLINK
-        way.say("deliver", "VEPA: the ToR switches between VFs")
+        way.say("deliver", "VEPA: the ToR switches between VFs and PF")
+        return
+    if way.out_port < PORT_VF0:
+        return
+    if way.mode == PRIVATE:
+        way.dropped("deliver", DropReason.ISOLATED)
         return
     entry = tables.exact("destination_table", port=way.out_port)
     if entry is None:

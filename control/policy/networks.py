@@ -14,6 +14,7 @@ ROLE_UPLINK = 1
 ROLE_PF = 2
 ROLE_VF = 3
 TAG_PROTOCOLS = {"802.1q": 0x8100, "802.1ad": 0x88A8}
+PRIORITY_ONLY = 0  # a tag with this VLAN names none: its frame counts as untagged
 PROMISCUOUS_GROUPS = 0x4000
 
 
@@ -45,6 +46,8 @@ def _plain(network: Network, setting: Params) -> Iterator[Entry]:
     number = (("network", network.id),)
     note = f"network {network.name} on the uplink"
     if network.vlan is None:
+        match = (("tag_protocol", TAG_PROTOCOLS["802.1q"]), ("vlan", PRIORITY_ONLY))
+        yield Entry("vlan_table", match, "set_network", setting, note=note)
         yield Entry("tag_table", number, "send_untagged", note=note)
         return
     protocol = ("tag_protocol", TAG_PROTOCOLS[network.vlan_protocol])

@@ -23,8 +23,7 @@ def port_entries(
     ``policies`` maps VM names to policy numbers; ``mirroring`` are those with rules that mirror.
     """
     yield from _uplinks(view)
-    server = f"PF of {view.server.name}" if view.server else "PF"
-    yield Entry("port_table", (("port", PORT_PF),), "admit_pf", _untagged(view), note=server)
+    yield from _pf(view)
     for guest in view.local:
         policy = policies.get(guest.vm.name, 0)
         yield _replica(view, guest)
@@ -43,6 +42,17 @@ def _uplinks(view: View) -> Iterator[Entry]:
             port = ports[bucket % len(ports)]
             match = (("bucket", bucket),)
             yield Entry("uplink_table", match, "use_uplink", (("port", port),), note="bond")
+
+
+def _pf(view: View) -> Iterator[Entry]:
+    """The PF: private VFs reach it, but a VEPA leaves also its frames to the ToR."""
+    match = (("port", PORT_PF),)
+    note = f"PF of {view.server.name}" if view.server else "PF"
+    mode = ("mode", MODES["vepa" if view.nic.mode == "vepa" else "veb"])
+    yield Entry("port_table", match, "admit_pf", (*_untagged(view), mode), note=note)
+    if view.server is not None:
+        own = (("mac", mac_number(view.server.mac)), ("mirror", 0))
+        yield Entry("replica_table", match, "copy_to_vf", own, note=note)
 
 
 def _untagged(view: View) -> Params:

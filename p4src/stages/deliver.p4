@@ -64,11 +64,11 @@ control DeliverStage(inout metadata_t meta) {
     }
 
     apply {
-        if (meta.out_port >= PORT_VF0) {
-            if (meta.in_role == ROLE_VF && meta.mode == MODE_PRIVATE) {
+        if (meta.mode == MODE_VEPA) {
+            meta.out_port = PORT_UPLINK;
+        } else if (meta.out_port >= PORT_VF0) {
+            if (meta.mode == MODE_PRIVATE) {
                 meta.drop = DROP_ISOLATED;
-            } else if (meta.in_role == ROLE_VF && meta.mode == MODE_VEPA) {
-                meta.out_port = PORT_UPLINK;
             } else {
                 destination_table.apply();
             }

@@ -14,7 +14,7 @@ const bit<32> INSTANCE_INGRESS_COPY = 1;
 const bit<32> INSTANCE_EGRESS_COPY = 2;
 
 control ReplicaStage(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
-    // A VF's own MAC tells what a ToR reflects to the VF that sent it.
+    // Its own MAC tells what a ToR reflects to the VF (or PF) that sent it.
     @id(0x010000c0)
     action copy_to_vf(@id(1) mac_t mac, @id(2) bit<16> mirror) {
         if (hdr.ethernet.src == mac) {
@@ -38,13 +38,13 @@ control ReplicaStage(inout headers_t hdr, inout metadata_t meta, inout standard_
 
     apply {
         bool to_uplink = std.egress_port == PORT_UPLINK || std.egress_port == PORT_UPLINK2;
-        bool between_vfs = meta.in_role == ROLE_VF && std.egress_port >= PORT_VF0;
         if (std.egress_port == meta.in_port || (to_uplink && meta.in_role == ROLE_UPLINK)) {
-            mark_to_drop(std);
-        } else if (between_vfs && meta.mode != MODE_VEB) {
             mark_to_drop(std);
         } else if (to_uplink) {
             meta.tunnel = std.egress_rid;
+        } else if (meta.mode == MODE_VEPA
+                   || (meta.mode == MODE_PRIVATE && std.egress_port >= PORT_VF0)) {
+            mark_to_drop(std);
         } else {
             replica_table.apply();
         }

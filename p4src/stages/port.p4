@@ -44,8 +44,9 @@ control PortStage(inout headers_t hdr, inout metadata_t meta) {
     // this NIC; from outside, only those to its own.
     @id(0x01000002)
     action admit_pf(@id(1) network_t network, @id(2) tenant_t tenant, @id(3) bit<1> tracked,
-                    @id(4) bit<16> router) {
+                    @id(4) bit<16> router, @id(5) mode_t mode) {
         meta.router = router;
+        meta.mode = mode;
         meta.in_role = ROLE_PF;
         meta.network = network;
         meta.tenant = tenant;

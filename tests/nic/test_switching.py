@@ -10,6 +10,7 @@ from control.policy.reasons import DropReason
 from .rig import PF, UPLINK, Rig, mac, nic, state, udp, vf, vm
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
+SERVER = "02:00:00:00:01:00"
 
 
 def test_vf_to_vf_stays_in_the_nic(rig: Rig) -> None:
@@ -82,6 +83,12 @@ def test_foreign_and_missing_vlans_stay_out(rig: Rig) -> None:
     rig.drops(UPLINK, udp(9, 1), DropReason.UNKNOWN_DESTINATION, UPLINK)
 
 
+def test_a_tag_with_priority_alone_counts_as_none(rig: Rig) -> None:
+    rig.configure(state(networks=[{"name": "lan"}, {"name": "red", "vlan": 20}]))
+    tagged = Ether(src=mac(4), dst=mac(1)) / Dot1Q(vlan=0, prio=5) / udp(4, 1).payload
+    assert rig.exchange(UPLINK, tagged) == [(vf(0), bytes(udp(4, 1)))]
+
+
 def test_provider_tag_of_one_vf_with_guest_tag_inside(rig: Rig) -> None:
     vms = [vm(1, vlan=7, vlan_protocol="802.1ad", trust=True)]
     rig.configure(state(vms=vms))
@@ -127,9 +134,15 @@ def test_vepa_sends_everything_to_the_tor(rig: Rig) -> None:
     rig.configure(state(nics=[nic(mode="vepa"), nic("nic2", 2)]))
     rig.passes(vf(0), udp(1, 2), UPLINK)
     rig.passes(UPLINK, udp(1, 2), vf(1))
+    to_pf = Ether(src=mac(1), dst=SERVER) / udp(1, 9).payload
+    rig.passes(vf(0), to_pf, UPLINK)
+    rig.passes(PF, Ether(src=SERVER, dst=mac(1)) / udp(9, 1).payload, UPLINK)
     shout = Ether(src=mac(1), dst=BROADCAST) / ARP(hwsrc=mac(1), psrc="10.0.0.1", pdst="10.0.0.9")
-    assert rig.ports(vf(0), shout) == [UPLINK, PF]
+    assert rig.ports(vf(0), shout) == [UPLINK]
     assert rig.ports(UPLINK, shout) == [PF, vf(1), vf(2)]
+    shout.src = SERVER
+    assert rig.ports(PF, shout) == [UPLINK]
+    assert rig.ports(UPLINK, shout) == [vf(0), vf(1), vf(2)]
 
 
 def test_vepa_leaves_overlays_alone(rig: Rig) -> None:
