@@ -42,8 +42,8 @@ control ReplicaStage(inout headers_t hdr, inout metadata_t meta, inout standard_
             mark_to_drop(std);
         } else if (to_uplink) {
             meta.tunnel = std.egress_rid;
-        } else if (meta.mode == MODE_VEPA
-                   || (meta.mode == MODE_PRIVATE && std.egress_port >= PORT_VF0)) {
+        } else if (meta.mode != MODE_VEB
+                   && (meta.mode == MODE_VEPA || std.egress_port >= PORT_VF0)) {
             mark_to_drop(std);
         } else {
             replica_table.apply();
