@@ -198,7 +198,9 @@ class Controller:
         self.trace = on
 
     def _prefix(self, text: str) -> str:
-        """A VM's name as its first address; any other text as it is."""
+        """A VM's name as its first address; what may be a prefix as it is."""
+        if not set(text) & set(".:/"):
+            _known("VM", text, [vm.name for vm in self.state.vms])
         for vm in self.state.vms:
             if vm.name == text and vm.ips:
                 address = vm.ips[0].partition("/")[0]

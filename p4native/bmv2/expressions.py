@@ -16,9 +16,7 @@ _BINARY = frozenset(
     ["+", "-", "*", "/", "%", "<<", ">>", "==", "!=", ">", ">=", "<", "<=", "and", "or", "&", "|",
      "^", "two_comp_mod", "sat_cast", "usat_cast"]
 )  # fmt: skip
-_UNARY = frozenset(
-    ["not", "~", "d2b", "b2d", "valid", "valid_union", "last_stack_index", "size_stack", "+", "-"]
-)
+_UNARY = frozenset(["not", "~", "d2b", "b2d", "valid", "last_stack_index", "size_stack", "+", "-"])
 # Parameters of each primitive; unknown primitives are refused where code is generated.
 ARITY = {
     "assign": 2, "assign_VL": 2, "modify_field": 2, "add_to_field": 2, "subtract_from_field": 2,
@@ -265,6 +263,12 @@ class ExpressionReader:
                 )
         raise node["type"].error(f"unknown value type '{kind}'")
 
+    def _union(self, node: Node) -> m.Expr:
+        """A union; p4c calls one that is an element of a stack a header."""
+        if node["type"].value == "header":
+            return m.UnionRef(self.names.union(node["value"]))
+        return self.expression(node)
+
     def _any_field(self, value: Node) -> m.Expr:
         """A field of a named header, or of one that an expression picks from a stack."""
         if not isinstance(value.index(0).value, dict):
@@ -305,6 +309,8 @@ class ExpressionReader:
         if op in ("dereference_header_stack", "dereference_union_stack", "?"):
             cond = self.expression(node["cond"]) if op == "?" else None
             return m.Op(op, self.expression(node["left"]), self.expression(node["right"]), cond)
+        if op == "valid_union":
+            return m.Op(op, None, self._union(node["right"]))
         left = node.get("left")
         right = self.expression(node["right"])
         if left is None and op in _UNARY:

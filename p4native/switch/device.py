@@ -55,7 +55,10 @@ def _decode(json_text: bytes | str) -> Any:
     try:
         return json.loads(json_text)
     except ValueError as fault:
-        raise SwitchError(f"the pipeline is not JSON: {fault}") from None
+        raise SwitchError(
+            f"the pipeline is not JSON ({fault}); it should be what p4native compile, or "
+            "p4c-bm2-ss, makes of a P4 program"
+        ) from None
 
 
 class Device:

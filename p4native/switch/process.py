@@ -161,15 +161,15 @@ def _make_device(options: DeviceOptions) -> Device:
     )
     try:
         if options.program is not None:
-            device.commit(device.prepare(_read(options.program)))
+            _load(device, options.program)
         if options.pcap is not None:
             options.pcap.mkdir(parents=True, exist_ok=True)
         for port in options.ports:
             _add_port(device, options, port)
         device.start()
-    except (BmvJsonError, CodegenError, SwitchError) as fault:
+    except (StartError, SwitchError):
         device.stop()
-        raise StartError(f"{options.program or device.name}: {fault}") from None
+        raise
     _log.info("%s: %d ports, %d threads", device.name, len(options.ports), options.threads)
     return device
 
@@ -179,11 +179,14 @@ def _add_port(device: Device, options: DeviceOptions, port: int) -> None:
     device.add_port(port, options.ports[port], pcap, shared=port in options.shared_ports)
 
 
-def _read(program: Path) -> bytes:
+def _load(device: Device, program: Path) -> None:
+    """Let the device run the program in that file."""
     try:
-        return program.read_bytes()
+        device.commit(device.prepare(program.read_bytes()))
     except OSError as fault:
-        raise SwitchError(fault.strerror or str(fault)) from None
+        raise StartError(f"{program}: {fault.strerror or fault}") from None
+    except (BmvJsonError, CodegenError, SwitchError) as fault:
+        raise StartError(f"{program}: {fault}") from None
 
 
 def _apply_ports(device: Device, wanted: DeviceOptions) -> None:

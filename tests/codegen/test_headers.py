@@ -213,8 +213,9 @@ def test_making_a_member_valid_invalidates_the_other(tmp_path: Path) -> None:
     assert harness.send(bytes([2, 7, 8])) == [(1, bytes([2, 7, 8]))]
 
 
-def test_union_validity(tmp_path: Path) -> None:
-    union = {"type": "header_union", "value": "u"}
+@pytest.mark.parametrize("kind", ["header_union", "header"])  # p4c's for an element of a stack
+def test_union_validity(tmp_path: Path, kind: str) -> None:
+    union = {"type": kind, "value": "u"}
     valid = b.op("b2d", None, b.op("valid_union", None, union))
     body = [
         b.call("remove_header", b.header("u.a")),

@@ -79,6 +79,25 @@ def test_faulty_configurations_are_refused(tmp_path: Path, text: str, message: s
         parse(["--config", str(path)])
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("PROGRAM.p4",), "PROGRAM.p4: the pipeline is not JSON"),
+        (("nowhere.json",), "nowhere.json: No such file or directory"),
+        (("--no-p4", "-i", "1@nowhere"), "device 7: port 1 on nowhere: there is no such interface"),
+    ],
+)
+def test_a_start_that_fails_says_once_where(
+    tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "PROGRAM.p4").write_text("#include <v1model.p4>\n")
+    result = subprocess.run(
+        command("--device-id", "7", *words), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"p4native switch: {message}")
+
+
 def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "p4native", "switch", *words]
 

@@ -53,6 +53,8 @@ def test_a_name_that_is_not_there_is_told_whatever_it_is_made_of(
         (("acl", "add", "vm1", "deny", "foo"), "protocol is 'foo': Input should be 'any', 'tcp'"),
         (("acl", "add", "vm1", "deny", "tcp", "--dport", "٣"), "'٣' is not a port; expected 80"),
         (("acl", "add", "vm1", "deny", "--name", "A"), "pattern '^[a-z][a-z0-9_-]{0,31}$'"),
+        (("acl", "add", "vm1", "deny", "--from", "vm9"), "there is no VM 'vm9'. Did you mean vm"),
+        (("acl", "add", "vm1", "deny", "--to", "10.0.0.300"), "expected a prefix such as"),
         (("vf", "set", "[/x]", "vlan", "1"), "there is no VM '[/x]'"),
         (("migrate", "[/x]", "server2"), "there is no VM '[/x]'"),
         (("migrate", "vm1", "server2", "--memory", "inf"), "inf is not a finite number"),

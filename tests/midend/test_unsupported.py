@@ -110,7 +110,7 @@ CASES = {
     "computed checksum": (
         {"compute": "\nupdate_checksum(true, { hdr.h.a + 1 }, hdr.h.c, HashAlgorithm.csum16);"},
         "update_checksum(",
-        "computations are not supported",
+        "computations are not supported in update_checksum; compute it before",
     ),
     "statement in a checksum control": (
         {"compute": "\nmeta.x = 1;"},

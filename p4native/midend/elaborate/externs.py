@@ -352,7 +352,8 @@ def _check_plain(value: Value, written: ir.Expression | None, op: str) -> None:
     for item, part in zip(items, value.fields.values(), strict=False):
         plain = isinstance(part, (core.Const, core.VarRef, core.Field))
         if isinstance(part, core.Expr) and not plain:
-            raise Unsupported(f"computations are not supported in {op}", item.loc)
+            hint = "compute it before, into metadata, and name that here"
+            raise Unsupported(f"computations are not supported in {op}; {hint}", item.loc)
 
 
 def _blamed(e: ir.Call) -> Loc:
