@@ -3,7 +3,7 @@
  * One thread writes batches in all three modes, of which many are refused; one reads everything as
  * the control plane does while a port goes up and down. What packets find must be whole: what is
  * named is there and belongs to its id ("wild" objects), and what only atomic batches change
- * ("turn" objects) is of one and the same batch, which was not refused. Usage: stress_batches ROUNDS */
+ * ("turn" objects) is of one and the same batch, which was not refused. Usage: stress_batches ROUNDS PACKET-THREADS */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "../../p4native/runtime/engine/device.h"
 #include "stress_updates.c"
 
-#define PACKETS 2u /* threads */
+#define MOST_THREADS 2u
 #define ROUND 8u   /* packets between two quiescent points */
 
 struct p4n_device *p4n_device_create(uint32_t threads, uint32_t cpu, uint32_t drop,
@@ -48,6 +48,7 @@ uint32_t p4n_sweep_idle(struct p4n_instance *inst, struct idle *out, uint32_t ca
 
 static struct p4n_device *device;
 static struct p4n_instance *instance;
+static uint32_t packet_threads;
 static _Atomic bool stop;
 static _Atomic uint64_t packet_rounds, wrong;
 static _Atomic bool *shown; /* by turn: a packet saw it */
@@ -110,6 +111,7 @@ static void see_turn(struct p4n_thread *th, uint64_t turn)
 	const struct p4n_clone_session *session = p4n_pre_session(th, TURN);
 
 	expect(data_of(find(th, LPM, TURN)) == turn, "a prefix of another turn");
+	expect(data_of(find(th, ROOTED, TURN)) == turn, "a tree of another turn");
 	expect(data_of(find(th, SILENT, TURN)) == turn, "an entry of another turn");
 	expect(data_of(metered) == turn, "a ternary entry of another turn");
 	expect(metered && (uint64_t)metered->meter->config.cburst == turn, "its meter's turn");
@@ -125,6 +127,18 @@ static void see_turn(struct p4n_thread *th, uint64_t turn)
 	for (uint32_t i = 0; i < INDIRECT; i++)
 		p4n_entry_hit(th, th->tables[i], find(th, i, TURN), 64);
 	atomic_store_explicit(&shown[turn], true, memory_order_relaxed);
+}
+
+/* Everything counts in them. */
+static void hit_steady(struct p4n_thread *th)
+{
+	for (uint32_t i = EXACT; i <= TERNARY; i++) {
+		const struct p4n_entry *e = find(th, i, STEADY);
+
+		expect(e && (data_of(e) & ~0xffull) == seal(STEADY), "a steady entry");
+		p4n_entry_hit(th, th->tables[i], e, 64);
+		(void)p4n_entry_meter(th, th->tables[i], e, 64);
+	}
 }
 
 /* What a packet has looked up: good until its thread is between two rounds. */
@@ -201,15 +215,17 @@ static void *forward(void *arg)
 		.tables = instance->tables, .counters = instance->counters,
 		.meters = instance->meters, .registers = instance->registers,
 		.value_sets = instance->value_sets, .pre = &instance->pre, .index = reader,
-		.shared = true, .device = device,
+		.shared = packet_threads > 1, .device = device,
 	};
 
 	p4n_reader_online(instance->domain, reader);
 	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
 		th.now_us = p4n_device_now_us(device);
 		th.now_ms = (uint32_t)(th.now_us / 1000);
-		for (uint32_t i = 0; i < ROUND; i++)
+		for (uint32_t i = 0; i < ROUND; i++) {
 			see_turn(&th, data_of(find(&th, EXACT, TURN)));
+			hit_steady(&th);
+		}
 		see_wild(&th, &state);
 		p4n_reader_quiescent(instance->domain, reader);
 		if (++n % 64)
@@ -313,6 +329,8 @@ static uint32_t write_batches(uint32_t rounds)
 			add_turn(&b, turn, false);
 		for (uint32_t j = 0; j < wild; j++)
 			add_wild(&b, &state);
+		for (uint32_t j = (uint32_t)next(&state) % 3; j > 0; j--)
+			add_steady(&b, &state, OP_MODIFY);
 		if (mode == 2)
 			add_rest_of_turn(&b, turn, false);
 		refused[turn] |= write_batch(&b, mode) != 0 && mode == 2;
@@ -331,47 +349,58 @@ static uint32_t count_refused_but_shown(uint32_t turns)
 	return n;
 }
 
-/* What packets count in an entry goes over to its next self. */
-static void expect_counts(void)
+/* What packets count in an entry goes over to its next self, or back to the one that stays. */
+static void expect_counts(uint64_t number)
 {
 	struct p4n_thread th = {.tables = instance->tables};
 
-	for (uint32_t i = EXACT; i <= TERNARY; i++)
-		expect(atomic_load(&((struct p4n_entry *)(uintptr_t)find(&th, i, TURN))->packets) ==
-			       packet_rounds * ROUND,
-		       "an entry's count");
+	p4n_observed_await(instance);
+	for (uint32_t i = EXACT; i <= TERNARY; i++) {
+		struct p4n_entry *e = (struct p4n_entry *)(uintptr_t)find(&th, i, number);
+		struct p4n_observed seen = p4n_observed_get(e);
+
+		expect(seen.packets == packet_rounds * ROUND, "an entry's count");
+		expect(seen.bytes == 64 * seen.packets, "an entry's bytes");
+		expect(i != TERNARY || number != STEADY ||
+			       seen.marks[0] + seen.marks[2] + seen.marks[4] == seen.packets,
+		       "a meter's marks");
+	}
 }
 
 static void set_up(void)
 {
 	struct batch_of b = {0};
+	uint64_t state = 7;
 
-	device = p4n_device_create(PACKETS, P4N_NONE, 511, 16);
+	device = p4n_device_create(packet_threads, P4N_NONE, 511, 16);
 	(void)p4n_port_add(device, PORT, NULL, NULL, false);
 	(void)p4n_port_add(device, PORT + 1, NULL, NULL, false);
 	instance = p4n_instance_create(device, p4n_device_domain(device), &program);
 	(void)p4n_device_commit(device, instance);
 	add_turn(&b, 1, true);
 	add_rest_of_turn(&b, 1, true);
+	add_steady(&b, &state, OP_INSERT);
 	expect(write_batch(&b, 2) == 0, "the first turn was refused");
 }
 
 int main(int argc, char **argv)
 {
 	uint32_t rounds = argc > 1 ? (uint32_t)atoi(argv[1]) : 1000, kept, lies;
-	pthread_t threads[PACKETS + 1];
+	pthread_t threads[MOST_THREADS + 1];
 
+	packet_threads = argc > 2 && !strcmp(argv[2], "1") ? 1 : MOST_THREADS;
 	shown = calloc(rounds + 2, sizeof(*shown));
 	refused = calloc(rounds + 2, sizeof(*refused));
 	set_up();
-	for (uintptr_t i = 0; i < PACKETS; i++)
+	for (uintptr_t i = 0; i < packet_threads; i++)
 		pthread_create(&threads[i], NULL, forward, (void *)i);
-	pthread_create(&threads[PACKETS], NULL, observe, NULL);
+	pthread_create(&threads[packet_threads], NULL, observe, NULL);
 	kept = write_batches(rounds);
 	atomic_store(&stop, true);
-	for (uint32_t i = 0; i <= PACKETS; i++)
+	for (uint32_t i = 0; i <= packet_threads; i++)
 		pthread_join(threads[i], NULL);
-	expect_counts();
+	expect_counts(TURN);
+	expect_counts(STEADY);
 	lies = count_refused_but_shown(rounds + 2);
 	printf("%lu rounds of packets, %u of %u atomic batches kept, %u refused ones seen, %lu wrong\n",
 	       (unsigned long)packet_rounds, kept, rounds / 3, lies, (unsigned long)wrong);

@@ -1,25 +1,28 @@
 /* The program of stress_batches.c, and the operations that it writes. */
 #include "../../p4native/runtime/engine/batch.h"
-#include "../../p4native/runtime/engine/meter_config.h"
+#include "../../p4native/runtime/engine/observed.h"
 #include "shim.c"
 
 #define PORT 1u	   /* it goes up and down */
 #define CELLS 8u
 #define WIDE 4u	   /* words of a cell of the wide registers */
 #define TURN 1u	   /* the number of everything that shows the turn */
+#define STEADY 4u  /* the number of entries that batches of all modes modify and none deletes */
 #define FIRST 16u  /* numbers of wild objects */
 #define WILD 6u
 #define CHAINS 2u /* numbers behind the wild ones: an entry, its group and the group's member */
 
 /* --- the program ------------------------------------------------------------------------------- */
 
-enum { EXACT, LPM, TERNARY, SILENT, INDIRECT, TABLES };
+enum { EXACT, LPM, ROOTED, TERNARY, SILENT, INDIRECT, TABLES };
 enum { DIRECT_METER, METER };
 enum { NARROW, BROAD };
 
 static const struct p4n_key_field fields[] = {{"f", 64, 0, 8, P4N_MATCH_EXACT},
 					      {"f", 64, 0, 8, P4N_MATCH_LPM},
-					      {"f", 64, 0, 8, P4N_MATCH_TERNARY}};
+					      {"f", 64, 0, 8, P4N_MATCH_TERNARY},
+					      {"f", 32, 0, 4, P4N_MATCH_EXACT},
+					      {"f", 32, 4, 4, P4N_MATCH_LPM}};
 static const uint32_t set_id;
 static const struct p4n_action_desc set = {"set", 0, 8};
 
@@ -32,6 +35,11 @@ static const struct p4n_action_desc set = {"set", 0, 8};
 static const struct p4n_table_desc tables[TABLES] = {
 	TABLE_OF(P4N_TABLE_EXACT, fields, true, .profile = P4N_NONE, .direct_meter = P4N_NONE),
 	TABLE_OF(P4N_TABLE_LPM, fields + 1, true, .profile = P4N_NONE, .direct_meter = P4N_NONE),
+	/* Each number has a tree of its own. */
+	{.name = "t", .kind = P4N_TABLE_LPM, .fields = fields + 3, .n_fields = 2, .key_bytes = 8,
+	 .lpm_field = 1, .max_size = 4 * WILD, .max_data_bytes = 8, .actions = &set_id,
+	 .n_actions = 1, .with_counters = true, .with_timeout = true,
+	 .default_action = P4N_NONE, .profile = P4N_NONE, .direct_meter = P4N_NONE},
 	TABLE_OF(P4N_TABLE_TERNARY, fields + 2, true, .profile = P4N_NONE,
 		 .direct_meter = DIRECT_METER),
 	TABLE_OF(P4N_TABLE_EXACT, fields, false, .profile = P4N_NONE, .direct_meter = P4N_NONE),
@@ -104,7 +112,7 @@ static void add_entry(struct batch_of *b, struct p4n_record h, uint64_t key, uin
 		*at++ = ~0ull;
 		h.priority = 1;
 	}
-	h.prefix_len = h.table == LPM && !default_entry ? 64 : 0;
+	h.prefix_len = default_entry ? 0 : h.table == LPM ? 64 : h.table == ROOTED ? 32 : 0;
 	if (h.op <= OP_SET_DEFAULT && h.op != OP_DELETE && h.table != INDIRECT) {
 		h.data_bytes = 8;
 		*at++ = data;
@@ -171,6 +179,7 @@ static void add_turn(struct batch_of *b, uint32_t turn, bool first)
 
 	add_entry(b, (struct p4n_record){.op = op, .table = EXACT}, TURN, turn);
 	add_entry(b, (struct p4n_record){.op = op, .table = LPM}, TURN, turn);
+	add_entry(b, (struct p4n_record){.op = op, .table = ROOTED}, TURN, turn);
 	add_entry(b, (struct p4n_record){.op = op, .table = SILENT}, TURN, turn);
 	add_member(b, first ? OP_MEMBER_INSERT : OP_MEMBER_MODIFY, 1, turn);
 	add_member(b, first ? OP_MEMBER_INSERT : OP_MEMBER_MODIFY, 2, turn);
@@ -218,6 +227,19 @@ static void add_wild_entry(struct batch_of *b, uint64_t *state)
 									      : OP_RESET_DEFAULT};
 	}
 	add_entry(b, h, key, seal(key) | (choice >> 32 & 0xff));
+}
+
+/* Entries in which every packet counts, whatever becomes of the batch. */
+static void add_steady(struct batch_of *b, uint64_t *state, uint16_t op)
+{
+	for (uint16_t table = EXACT; table <= TERNARY; table++) {
+		struct p4n_record h = {.op = op, .table = table};
+
+		if (table == TERNARY && next(state) % 2)
+			h.flags = F_METER;
+		h.idle_ns = next(state) % 2 * 1000000;
+		add_entry(b, h, STEADY, seal(STEADY) | (next(state) & 0xff));
+	}
 }
 
 static void add_wild_group(struct batch_of *b, uint64_t *state)

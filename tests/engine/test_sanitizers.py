@@ -14,7 +14,7 @@ from p4native.switch import build
 HERE = Path(__file__).parent
 KINDS = {"exact": "0", "lpm": "1", "ternary": "2"}
 ROUNDS = "1200"
-BATCHES = "600"
+BATCHES = "400"
 
 
 def checked_program(name: str, sanitizer: str, folder: Path) -> Path:
@@ -62,10 +62,11 @@ def test_readers_and_writer(sanitizer: str, kind: str, tmp_path: Path) -> None:
     run_checked(checked_program("stress", sanitizer, tmp_path), KINDS[kind], ROUNDS)
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("sanitizer", build.SANITIZE)
-def test_packets_and_batches(sanitizer: str, tmp_path: Path) -> None:
+def test_packets_and_batches(sanitizer: str, threads: str, tmp_path: Path) -> None:
     """Every kind of operation in every mode, refused batches too, against packets and reads."""
-    run_checked(checked_program("stress_batches", sanitizer, tmp_path), BATCHES)
+    run_checked(checked_program("stress_batches", sanitizer, tmp_path), BATCHES, threads)
 
 
 def test_offloads_of_any_frame(tmp_path: Path) -> None:

@@ -37,7 +37,6 @@ struct batch {
 	struct part *parts; /* by table */
 	struct place *held; /* operations for which packets are held */
 	uint32_t n_held;
-	bool carries;	  /* some change has something to carry */
 	bool unpublished; /* there may be changes of tables that packets do not see yet */
 };
 
@@ -124,7 +123,6 @@ static enum p4n_status run(struct batch *b, const struct p4n_record *h, uint64_t
 		b->changes[b->n_changes++] = change;
 	else
 		b->waiting[b->n_waiting++] = change;
-	b->carries |= change.carry != NULL;
 	return P4N_OK;
 }
 
@@ -246,14 +244,6 @@ static uint32_t run_held(struct batch *b, const struct request *r)
 
 /* --- whole batches ----------------------------------------------------------------------------- */
 
-/* What packets have counted in entries since these have a next self. */
-static void carry(struct batch *b, uint32_t unseen)
-{
-	for (uint32_t i = 0; b->carries && i < unseen; i++)
-		if (b->changes[i].carry)
-			b->changes[i].carry(b->inst, &b->changes[i]);
-}
-
 /* What can be done before and after packets are held is. */
 static uint32_t run_atomic(struct batch *b, const struct request *r)
 {
@@ -272,7 +262,6 @@ static uint32_t run_atomic(struct batch *b, const struct request *r)
 	if (failed) {
 		undo(b, unseen);
 	} else {
-		carry(b, unseen);
 		settle(b->inst, b->waiting, b->n_waiting);
 		b->n_waiting = 0;
 		publish(b);

@@ -44,8 +44,6 @@ enum { F_MEMBER = 1, F_GROUP = 2, F_CONST = 4, F_COUNTER = 8, F_METER = 16, F_MA
        F_NO_METER = 64 };
 
 struct p4n_change {
-	/* Just before packets see it, while they are held: what they have counted meanwhile. NULL: nothing */
-	void (*carry)(struct p4n_instance *inst, struct p4n_change *c);
 	void (*settle)(struct p4n_instance *inst, struct p4n_change *c); /* NULL: nothing to do */
 	void (*undo)(struct p4n_instance *inst, struct p4n_change *c);
 	const struct p4n_record *record;

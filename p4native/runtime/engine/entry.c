@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "batch.h"
-#include "meter_config.h"
+#include "observed.h"
 
 struct p4n_entry *p4n_table_entry(struct p4n_table *t, uint32_t handle)
 {
@@ -15,50 +15,45 @@ struct p4n_entry *p4n_table_entry(struct p4n_table *t, uint32_t handle)
 
 /* --- direct resources in place ----------------------------------------------------------------- */
 
-/* What they were; the meter's state only if it is to be set. */
+/* What is to be kept beside the counts, if the flags say so, and what the meter was. */
 struct direct {
-	uint64_t packets, bytes;
-	uint64_t marks[P4N_MARK_WORDS];
+	uint32_t flags;
+	struct p4n_observed beside;
 	struct p4n_meter_state meter;
 };
 
 static void settle_direct(struct p4n_instance *inst, struct p4n_change *c)
 {
-	(void)inst;
-	free(c->from);
+	struct direct *d = c->from;
+
+	if (d->flags & (F_COUNTER | F_MARKS))
+		p4n_observed_set(inst, c->object, d->flags, &d->beside);
+	free(d);
 }
 
 static void undo_direct(struct p4n_instance *inst, struct p4n_change *c)
 {
 	struct p4n_entry *e = c->object;
-	struct direct *was = c->from;
+	struct direct *d = c->from;
 
-	atomic_store_explicit(&e->packets, was->packets, memory_order_relaxed);
-	atomic_store_explicit(&e->bytes, was->bytes, memory_order_relaxed);
 	if (e->meter) {
-		p4n_meter_put_marks(e->meter, was->marks);
 		p4n_domain_pause(inst->domain);
-		p4n_meter_restore(e->meter, &was->meter);
+		p4n_meter_restore(e->meter, &d->meter);
 		p4n_domain_resume(inst->domain);
 	}
-	free(was);
+	free(d);
 }
 
 static struct direct *save(struct p4n_instance *inst, struct p4n_entry *e)
 {
-	struct direct *was = calloc(1, sizeof(*was));
+	struct direct *d = calloc(1, sizeof(*d));
 
-	if (!was)
-		return NULL;
-	was->packets = atomic_load(&e->packets);
-	was->bytes = atomic_load(&e->bytes);
-	if (e->meter) {
-		p4n_meter_get_marks(e->meter, was->marks);
+	if (d && e->meter) {
 		p4n_domain_pause(inst->domain);
-		p4n_meter_save(e->meter, &was->meter);
+		p4n_meter_save(e->meter, &d->meter);
 		p4n_domain_resume(inst->domain);
 	}
-	return was;
+	return d;
 }
 
 /* config NULL: always green. */
@@ -74,20 +69,20 @@ enum p4n_status p4n_set_direct(struct p4n_table *t, struct p4n_entry *e, const s
 			       const uint8_t *at, struct p4n_change *c)
 {
 	struct p4n_instance *inst = t->writer->inst;
+	struct p4n_observed wanted = {0};
 	struct p4n_meter_config config;
+	struct direct *d = p4n_observed_room(t, e) ? save(inst, e) : NULL;
 
-	c->from = save(inst, e);
-	if (!c->from)
+	if (!d)
 		return P4N_NO_MEMORY;
 	c->settle = settle_direct;
 	c->undo = undo_direct;
 	c->object = e;
+	c->from = d;
+	d->flags = h->flags;
 	if (h->flags & F_COUNTER) {
-		const uint64_t *n = (const uint64_t *)(const void *)at;
-
-		atomic_store_explicit(&e->packets, n[0], memory_order_relaxed);
-		atomic_store_explicit(&e->bytes, n[1], memory_order_relaxed);
-		at += 2 * sizeof(*n);
+		memcpy(&wanted.packets, at, P4N_COUNT_BYTES);
+		at += P4N_COUNT_BYTES;
 	}
 	if (h->flags & F_METER) {
 		memcpy(&config, at, sizeof(config));
@@ -95,8 +90,9 @@ enum p4n_status p4n_set_direct(struct p4n_table *t, struct p4n_entry *e, const s
 	}
 	if (e->meter && h->flags & (F_METER | F_NO_METER))
 		configure(inst, e->meter, h->flags & F_METER ? &config : NULL);
-	if (e->meter && h->flags & F_MARKS)
-		p4n_meter_put_marks(e->meter, (const uint64_t *)(const void *)at);
+	if (h->flags & F_MARKS)
+		memcpy(wanted.marks, at, sizeof(wanted.marks));
+	d->beside = p4n_observed_beside(e, &wanted);
 	return P4N_OK;
 }
 
@@ -123,6 +119,7 @@ P4N_EXPORT uint32_t p4n_sweep_idle(struct p4n_instance *inst, struct idle *out, 
 	uint32_t now_ms = p4n_device_now_ms(inst->device), n = 0;
 
 	pthread_mutex_lock(&inst->lock);
+	p4n_observed_await(inst);
 	for (uint32_t i = 0; i < inst->pipeline->n_tables; i++) {
 		struct p4n_table *t = inst->tables[i];
 		struct p4n_table_writer *w = t->writer;

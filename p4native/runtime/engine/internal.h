@@ -165,8 +165,10 @@ void p4n_ternary_destroy(struct p4n_ternary_writer *w);
 struct p4n_instance;
 struct p4n_profile;
 
+/* What only the control plane knows of an entry; packets and octets are added to the entry's own. */
 struct p4n_entry_note {
 	uint64_t idle_ns;
+	uint64_t packets, octets;
 	uint32_t bytes;
 	uint8_t data[];
 };
@@ -286,6 +288,7 @@ struct p4n_instance {
 	struct p4n_device *device;
 	pthread_mutex_t lock; /* all writers */
 	bool changed; /* since packets that were under way are known to have ended */
+	uint32_t awaited; /* in the limbo: what changes counts when packets have gone on */
 	struct p4n_limbo limbo;
 	struct p4n_table **tables;
 	struct p4n_counter **counters;

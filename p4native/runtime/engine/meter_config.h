@@ -9,6 +9,7 @@
 
 /* In records. */
 enum {
+	P4N_COUNT_BYTES = 2 * sizeof(uint64_t),
 	P4N_METER_BYTES = sizeof(struct p4n_meter_config),
 	P4N_MARK_BYTES = P4N_MARK_WORDS * sizeof(uint64_t)
 };

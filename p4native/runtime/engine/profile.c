@@ -168,7 +168,7 @@ static enum p4n_status insert_member(struct p4n_profile *p, uint32_t id, struct 
 		free(m);
 		return P4N_NO_MEMORY;
 	}
-	*c = (struct p4n_change){NULL, NULL, undo_insert_member, c->record, p, NULL, m};
+	*c = (struct p4n_change){NULL, undo_insert_member, c->record, p, NULL, m};
 	return P4N_OK;
 }
 
@@ -202,7 +202,7 @@ static enum p4n_status delete_member(struct p4n_profile *p, const struct p4n_rec
 	if (!m || m->refs)
 		return m ? P4N_IN_USE : P4N_MISSING;
 	drop_member(p, m);
-	*c = (struct p4n_change){NULL, settle_delete_member, undo_delete_member, h, p, m, NULL};
+	*c = (struct p4n_change){settle_delete_member, undo_delete_member, h, p, m, NULL};
 	return P4N_OK;
 }
 
@@ -404,7 +404,7 @@ static enum p4n_status write_group(struct p4n_profile *p, const struct p4n_recor
 		return P4N_NO_MEMORY;
 	if (g) {
 		swap(p, g, made);
-		*c = (struct p4n_change){NULL, settle_modify_group, undo_modify_group, h, p, made, g};
+		*c = (struct p4n_change){settle_modify_group, undo_modify_group, h, p, made, g};
 		return P4N_OK;
 	}
 	if (!keep_group(p, made)) {
@@ -412,7 +412,7 @@ static enum p4n_status write_group(struct p4n_profile *p, const struct p4n_recor
 		return P4N_NO_MEMORY;
 	}
 	count_refs(p, made->members, made->n, 1);
-	*c = (struct p4n_change){NULL, NULL, undo_insert_group, h, p, NULL, made};
+	*c = (struct p4n_change){NULL, undo_insert_group, h, p, NULL, made};
 	return P4N_OK;
 }
 
@@ -425,7 +425,7 @@ static enum p4n_status delete_group(struct p4n_profile *p, const struct p4n_reco
 		return g ? P4N_IN_USE : P4N_MISSING;
 	drop_group(p, g);
 	count_refs(p, g->members, g->n, -1);
-	*c = (struct p4n_change){NULL, settle_delete_group, undo_delete_group, h, p, g, NULL};
+	*c = (struct p4n_change){settle_delete_group, undo_delete_group, h, p, g, NULL};
 	return P4N_OK;
 }
 

@@ -1,6 +1,6 @@
 /* Entries packed for reading, in the layout of p4native/switch/records.py. */
 #include "batch.h"
-#include "meter_config.h"
+#include "observed.h"
 
 static uint32_t data_bytes(const struct p4n_table *t, const struct p4n_entry *e)
 {
@@ -25,7 +25,7 @@ static uint32_t packed_size(const struct p4n_table *t, const struct p4n_entry *e
 	uint32_t note = e->note ? e->note->bytes : 0;
 
 	return (uint32_t)sizeof(struct p4n_record) + w->key_pad * (w->masked ? 2 : 1) +
-	       p4n_pad8(data_bytes(t, e)) + p4n_pad8(note) + (t->counted ? 16 : 0) +
+	       p4n_pad8(data_bytes(t, e)) + p4n_pad8(note) + (t->counted ? P4N_COUNT_BYTES : 0) +
 	       (e->meter ? P4N_METER_BYTES + P4N_MARK_BYTES : 0);
 }
 
@@ -48,7 +48,7 @@ static uint8_t *pack(struct p4n_table *t, struct p4n_entry *e, uint8_t *at, uint
 		.handle = e->handle,
 		.age_ns = (uint64_t)p4n_age_ms(now_ms, atomic_load(&e->last_hit)) * 1000000,
 	};
-	uint64_t counts[2] = {atomic_load(&e->packets), atomic_load(&e->bytes)};
+	struct p4n_observed seen = p4n_observed_get(e);
 
 	at = put(at, &h, sizeof(h));
 	at = put(at, e->data + w->key_off, w->key_pad * (w->masked ? 2u : 1u));
@@ -56,15 +56,11 @@ static uint8_t *pack(struct p4n_table *t, struct p4n_entry *e, uint8_t *at, uint
 	if (e->note)
 		at = put(at, e->note->data, e->note->bytes);
 	if (t->counted)
-		at = put(at, counts, sizeof(counts));
+		at = put(at, &seen.packets, P4N_COUNT_BYTES);
 	if (metered)
 		at = put(at, &config, sizeof(config));
-	if (e->meter) {
-		uint64_t marks[P4N_MARK_WORDS];
-
-		p4n_meter_get_marks(e->meter, marks);
-		at = put(at, marks, sizeof(marks));
-	}
+	if (e->meter)
+		at = put(at, seen.marks, sizeof(seen.marks));
 	return at;
 }
 
@@ -80,6 +76,7 @@ P4N_EXPORT size_t p4n_read(struct p4n_instance *inst, uint32_t table, uint32_t *
 
 	*count = 0;
 	pthread_mutex_lock(&inst->lock);
+	p4n_observed_await(inst);
 	for (i = *next; i < w->handles && *count < limit; i++) {
 		struct p4n_entry *e = w->by_handle[i];
 
@@ -106,6 +103,7 @@ P4N_EXPORT size_t p4n_read_one(struct p4n_instance *inst, const uint8_t *record,
 	size_t bytes = 0;
 
 	pthread_mutex_lock(&inst->lock);
+	p4n_observed_await(inst);
 	if (h->op == OP_SET_DEFAULT) {
 		e = atomic_load(&t->fallback);
 		e = e->action == P4N_NONE ? NULL : e;

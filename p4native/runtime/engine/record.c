@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "batch.h"
-#include "meter_config.h"
+#include "observed.h"
 
 static bool keyed(const struct p4n_record *h)
 {
@@ -19,7 +19,7 @@ static bool well_formed(const struct p4n_table *t, const struct p4n_record *h)
 	uint64_t need = sizeof(*h) + (uint64_t)p4n_pad8(h->data_bytes) + p4n_pad8(h->note_bytes);
 
 	need += keyed(h) ? key_bytes(t) : 0;
-	need += (h->flags & F_COUNTER ? 16 : 0) + (h->flags & F_METER ? P4N_METER_BYTES : 0) +
+	need += (h->flags & F_COUNTER ? P4N_COUNT_BYTES : 0) + (h->flags & F_METER ? P4N_METER_BYTES : 0) +
 		(h->flags & F_MARKS ? P4N_MARK_BYTES : 0);
 	return h->size == need;
 }
@@ -47,11 +47,11 @@ static uint32_t idle_ms(uint64_t ns)
 /* --- what an entry holds besides its key ------------------------------------------------------- */
 
 /* Note and idle time; returns where the direct resources are in the record. */
-static enum p4n_status fill_note(struct p4n_entry *e, const struct p4n_record *h,
-				 const uint8_t **at)
+static enum p4n_status fill_note(struct p4n_table *t, struct p4n_entry *e,
+				 const struct p4n_record *h, const uint8_t **at)
 {
 	if (h->note_bytes || h->idle_ns) {
-		e->note = malloc(sizeof(*e->note) + h->note_bytes);
+		e->note = calloc(1, sizeof(*e->note) + h->note_bytes);
 		if (!e->note)
 			return P4N_NO_MEMORY;
 		e->note->idle_ns = h->idle_ns;
@@ -60,21 +60,21 @@ static enum p4n_status fill_note(struct p4n_entry *e, const struct p4n_record *h
 		e->idle_ms = idle_ms(h->idle_ns);
 	}
 	*at += p4n_pad8(h->note_bytes);
-	return P4N_OK;
+	/* An entry that takes another's place takes over its counts. */
+	if (h->op == OP_INSERT && !(h->flags & F_COUNTER))
+		return P4N_OK;
+	return p4n_observed_room(t, e) ? P4N_OK : P4N_NO_MEMORY;
 }
 
 /* The entry is not in the table yet: nobody counts in it. */
 static void fill_direct(struct p4n_table *t, struct p4n_entry *e, const struct p4n_record *h,
 			const uint8_t *at)
 {
-	if (h->flags & F_COUNTER) {
-		uint64_t n[2];
+	struct p4n_observed set = {0};
 
-		memcpy(n, at, sizeof(n));
-		at += sizeof(n);
-		atomic_store_explicit(&e->packets, n[0], memory_order_relaxed);
-		atomic_store_explicit(&e->bytes, n[1], memory_order_relaxed);
-	}
+	if (h->flags & F_COUNTER)
+		memcpy(&set.packets, at, P4N_COUNT_BYTES);
+	at += h->flags & F_COUNTER ? P4N_COUNT_BYTES : 0;
 	if (h->flags & F_METER && e->meter) {
 		struct p4n_meter_config config;
 
@@ -82,8 +82,9 @@ static void fill_direct(struct p4n_table *t, struct p4n_entry *e, const struct p
 		p4n_meter_configure(e->meter, &config, p4n_device_now_us(t->writer->inst->device));
 	}
 	at += h->flags & F_METER ? P4N_METER_BYTES : 0;
-	if (h->flags & F_MARKS && e->meter)
-		p4n_meter_put_marks(e->meter, (const uint64_t *)(const void *)at);
+	if (h->flags & F_MARKS)
+		memcpy(set.marks, at, sizeof(set.marks));
+	p4n_observed_keep(e, h->flags, &set);
 }
 
 /* All of it from the part of the record behind key and mask. */
@@ -100,7 +101,7 @@ static enum p4n_status fill(struct p4n_table *t, struct p4n_entry *e, const stru
 	if (h->data_bytes)
 		memcpy(e->data, at, h->data_bytes);
 	at += p4n_pad8(h->data_bytes);
-	s = fill_note(e, h, &at);
+	s = fill_note(t, e, h, &at);
 	if (s != P4N_OK)
 		return s;
 	fill_direct(t, e, h, at);
@@ -120,7 +121,7 @@ static enum p4n_status fill_again(struct p4n_table *t, struct p4n_entry *e,
 	e->action = old->action;
 	e->flags = old->flags;
 	memcpy(e->data, old->data, w->data_pad);
-	s = fill_note(e, h, &at);
+	s = fill_note(t, e, h, &at);
 	if (s != P4N_OK)
 		return s;
 	fill_direct(t, e, h, at);
@@ -142,23 +143,11 @@ bool p4n_entry_identify(struct p4n_table *t, struct p4n_entry *e, const struct p
 	return t->desc->key_bytes && p4n_entry_normalise(t, e);
 }
 
-/* What the operation does not set goes on from where the entry's former self is; to be modified is
- * not to be hit. */
-static void keep_observed(struct p4n_entry *to, struct p4n_entry *from, uint32_t set)
+/* To be modified is not to be hit. */
+static void stay_idle(struct p4n_entry *to, struct p4n_entry *from)
 {
 	atomic_store_explicit(&to->last_hit, atomic_load(&from->last_hit), memory_order_relaxed);
 	to->noticed = from->noticed;
-	if (!(set & F_COUNTER)) {
-		atomic_store_explicit(&to->packets, atomic_load(&from->packets),
-				      memory_order_relaxed);
-		atomic_store_explicit(&to->bytes, atomic_load(&from->bytes), memory_order_relaxed);
-	}
-	if (!(set & F_MARKS) && to->meter && from->meter) {
-		uint64_t marks[P4N_MARK_WORDS];
-
-		p4n_meter_get_marks(from->meter, marks);
-		p4n_meter_put_marks(to->meter, marks);
-	}
 }
 
 /* --- how it ends ------------------------------------------------------------------------------- */
@@ -183,10 +172,25 @@ static void settle(struct p4n_instance *inst, struct p4n_change *c)
 	retire(c->object, c->from);
 }
 
-static void carry(struct p4n_instance *inst, struct p4n_change *c)
+static void settle_next(struct p4n_instance *inst, struct p4n_change *c)
 {
 	(void)inst;
-	keep_observed(c->to, c->from, c->record->flags);
+	p4n_hand_over(c->object, c->from, c->to, c->record->flags);
+}
+
+/* What packets have counted in an entry that did not stay is its former self's. */
+static void give_back(struct p4n_table *t, struct p4n_change *c)
+{
+	static const struct p4n_observed none;
+
+	count(c->from, 1);
+	count(c->to, -1);
+	if (!c->from || !c->to) {
+		retire(t, c->to);
+		return;
+	}
+	p4n_observed_keep(c->to, F_COUNTER | F_MARKS, &none);
+	p4n_hand_over(t, c->to, c->from, 0);
 }
 
 static void undo_entry(struct p4n_instance *inst, struct p4n_change *c)
@@ -200,9 +204,7 @@ static void undo_entry(struct p4n_instance *inst, struct p4n_change *c)
 		(void)p4n_table_remove(t, c->to);
 	else
 		(void)p4n_table_restore(t, c->from);
-	count(c->from, 1);
-	count(c->to, -1);
-	retire(t, c->to);
+	give_back(t, c);
 }
 
 static void undo_default(struct p4n_instance *inst, struct p4n_change *c)
@@ -211,9 +213,7 @@ static void undo_default(struct p4n_instance *inst, struct p4n_change *c)
 
 	(void)inst;
 	atomic_store(&t->fallback, c->from);
-	count(c->from, 1);
-	count(c->to, -1);
-	retire(t, c->to);
+	give_back(t, c);
 }
 
 static void note(struct p4n_change *c, struct p4n_table *t, struct p4n_entry *from,
@@ -222,8 +222,7 @@ static void note(struct p4n_change *c, struct p4n_table *t, struct p4n_entry *fr
 	bool observed = t->counted || t->timed || t->desc->direct_meter != P4N_NONE;
 
 	count(from, -1);
-	c->carry = from && to && !fallback && observed ? carry : NULL;
-	c->settle = settle;
+	c->settle = from && to && observed ? settle_next : settle;
 	c->undo = fallback ? undo_default : undo_entry;
 	c->object = t;
 	c->from = from;
@@ -243,11 +242,13 @@ static enum p4n_status insert_or_modify(struct p4n_table *t, const struct p4n_re
 		return old ? P4N_EXISTS : P4N_MISSING;
 	if (old && old->flags & P4N_ENTRY_CONST)
 		return P4N_CONST;
+	if (old && !p4n_observed_room(t, old))
+		return P4N_NO_MEMORY;
 	s = h->op == OP_KEEP_ACTION ? fill_again(t, e, old, h, rest) : fill(t, e, h, rest);
 	if (s != P4N_OK)
 		return s;
 	if (old)
-		keep_observed(e, old, h->flags);
+		stay_idle(e, old);
 	s = old ? p4n_table_replace(t, old, e) : p4n_table_insert(t, e);
 	if (s == P4N_OK)
 		note(c, t, old, e, false);
@@ -317,13 +318,14 @@ static enum p4n_status set_default(struct p4n_table *t, const struct p4n_record 
 
 	if (!e)
 		return P4N_NO_MEMORY;
-	s = fill(t, e, h, p4n_payload(h));
+	s = p4n_observed_room(t, atomic_load(&t->fallback)) ? fill(t, e, h, p4n_payload(h))
+							    : P4N_NO_MEMORY;
 	if (s != P4N_OK) {
 		p4n_entry_free(t, e);
 		return s;
 	}
 	e->handle = P4N_NONE;
-	keep_observed(e, atomic_load(&t->fallback), h->flags);
+	stay_idle(e, atomic_load(&t->fallback));
 	note(c, t, atomic_exchange(&t->fallback, e), e, true);
 	return P4N_OK;
 }
@@ -331,14 +333,12 @@ static enum p4n_status set_default(struct p4n_table *t, const struct p4n_record 
 /* Direct resources of the program's own default as they were in the beginning. */
 static void forget(struct p4n_entry *e)
 {
-	static const uint64_t none[P4N_MARK_WORDS];
+	static const struct p4n_observed none;
+	struct p4n_observed beside = p4n_observed_beside(e, &none);
 
-	atomic_store_explicit(&e->packets, 0, memory_order_relaxed);
-	atomic_store_explicit(&e->bytes, 0, memory_order_relaxed);
-	if (e->meter) {
+	p4n_observed_keep(e, F_COUNTER | F_MARKS, &beside);
+	if (e->meter)
 		p4n_meter_configure(e->meter, NULL, 0);
-		p4n_meter_put_marks(e->meter, none);
-	}
 }
 
 static enum p4n_status reset_default(struct p4n_table *t, const struct p4n_record *h,
@@ -356,6 +356,7 @@ static enum p4n_status reset_default(struct p4n_table *t, const struct p4n_recor
 	forget(own);
 	atomic_store(&t->fallback, own);
 	note(c, t, now, own, true);
+	c->settle = settle; /* it begins anew */
 	return P4N_OK;
 }
 

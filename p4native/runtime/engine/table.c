@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "observed.h"
 
 uint32_t p4n_identity_words(const struct p4n_table_writer *w)
 {
@@ -17,7 +18,7 @@ struct p4n_entry *p4n_entry_create(struct p4n_table *t)
 	if (!e)
 		return NULL;
 	if (t->desc->direct_meter != P4N_NONE) {
-		e->meter = calloc(1, sizeof(*e->meter));
+		e->meter = calloc(1, sizeof(struct p4n_direct_meter));
 		if (!e->meter) {
 			p4n_slab_free(&t->writer->slab, e);
 			return NULL;
