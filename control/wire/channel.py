@@ -7,16 +7,13 @@ import base64
 import binascii
 import struct
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import NoReturn
 from urllib.parse import unquote
 
-from control.wire.frames import header_block
 from control.wire.http2 import Http2Connection, Http2Error, Http2Stream
 
 UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL = 14, 4, 13
 BACKLOG = 1 << 20
-_METHODS = 16
 _PREFIX = struct.Struct("!BL")
 
 
@@ -36,7 +33,6 @@ class Channel:
     def __init__(self, connection: Http2Connection, address: str) -> None:
         self._connection = connection
         self._address = address
-        self._headers = lru_cache(_METHODS)(self._encode_headers)
 
     @classmethod
     async def connect(cls, address: str) -> Channel:
@@ -68,22 +64,18 @@ class Channel:
 
     def open(self, method: str, on_messages: Callable[[list[bytes]], None]) -> Stream:
         """Begin a call, with the first message; ``on_messages`` gets those that come together."""
+        headers = (
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", method),
+            (":authority", self._address),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+        )
         try:
-            return Stream(self._connection.open(self._headers(method)), on_messages)
+            return Stream(self._connection.open(headers), on_messages)
         except Http2Error as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
-
-    def _encode_headers(self, method: str) -> bytes:
-        return header_block(
-            (
-                (":method", "POST"),
-                (":scheme", "http"),
-                (":path", method),
-                (":authority", self._address),
-                ("te", "trailers"),
-                ("content-type", "application/grpc"),
-            )
-        )
 
 
 class Stream:

@@ -1,4 +1,4 @@
-"""One HTTP/2 connection as a gRPC client needs it, over an asyncio transport.
+"""One HTTP/2 connection as a gRPC client needs it, by the h2 library over an asyncio transport.
 
 Everything that one read of the socket brings is handled before anybody is told, and what is sent to
 a stream in one call leaves in one write: that is what makes small messages cheap.
@@ -9,25 +9,42 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from control.wire import frames
-from control.wire.frames import FrameError, HeaderReader, frame
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    RemoteSettingsChanged,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+    WindowUpdated,
+)
+from h2.exceptions import H2Error
+from h2.settings import SettingCodes, Settings
 
 WINDOW = 16 << 20
 """Bytes that the peer may send, per stream and in all, before we have taken them."""
-_DEFAULT_WINDOW = 65535
 _HEADER_LIST = 16 << 20
-_PREFACE = (
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    + frames.settings(
-        {
-            frames.ENABLE_PUSH: 0,
-            frames.INITIAL_WINDOW: WINDOW,
-            frames.MAX_HEADERS: _HEADER_LIST,
-        }
-    )
-    + frames.window_update(0, WINDOW - _DEFAULT_WINDOW)
+_SETTINGS = {
+    SettingCodes.ENABLE_PUSH: 0,
+    SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
+    SettingCodes.MAX_HEADER_LIST_SIZE: _HEADER_LIST,
+}
+# gRPC's headers are ours and the server's own; checking each again costs more than the message.
+_CONFIG = H2Configuration(
+    client_side=True,
+    header_encoding="utf-8",
+    validate_outbound_headers=False,
+    normalize_outbound_headers=False,
+    validate_inbound_headers=False,
+    normalize_inbound_headers=False,
 )
-_LAST_STREAM = 0x7FFFFFFF
+
+Headers = Sequence[tuple[str, str]]
 
 
 class Http2Error(Exception):
@@ -37,12 +54,10 @@ class Http2Error(Exception):
 class Http2Stream:
     """One stream. ``on_news`` is called after new data, headers or the end have come."""
 
-    def __init__(self, connection: Http2Connection, number: int, window: int) -> None:
+    def __init__(self, connection: Http2Connection, number: int) -> None:
         self.number = number
-        self.window = window  # bytes that the peer takes now
         self.headers: dict[str, str] = {}
         self.received = bytearray()
-        self.taken = 0  # bytes that have come since the peer was last told that it may send more
         self.ended = False
         self.error: Http2Error | None = None
         self.on_news: Callable[[], None] = lambda: None
@@ -66,19 +81,11 @@ class Http2Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._received = bytearray()
-        self._out: list[bytes] = []
+        self._h2 = H2Connection(_CONFIG)
+        self._h2.local_settings = Settings(client=True, initial_values=_SETTINGS)
+        self._h2.decoder.max_header_list_size = _HEADER_LIST
         self._streams: dict[int, Http2Stream] = {}
         self._news: dict[int, Http2Stream] = {}
-        self._next = 1
-        self._leaving = False  # the peer takes no new streams
-        self._window = _DEFAULT_WINDOW
-        self._stream_window = _DEFAULT_WINDOW
-        self._frame_size = frames.FRAME_SIZE
-        self._most_streams = _LAST_STREAM
-        self._taken = 0
-        self._reader = HeaderReader(_HEADER_LIST)
-        self._block: tuple[int, int, bytearray] | None = None  # headers that have not come whole
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # life cycle
@@ -87,7 +94,9 @@ class Http2Connection(asyncio.Protocol):
         """Send the preface and our settings."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.write(_PREFACE)
+        self._h2.initiate_connection()
+        self._h2.increment_flow_control_window(WINDOW - self._h2.inbound_flow_control_window)
+        self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End every stream."""
@@ -104,21 +113,17 @@ class Http2Connection(asyncio.Protocol):
 
     # sending
 
-    def open(self, block: bytes) -> Http2Stream:
-        """Begin a stream with a header block, which leaves with the first data.
-
-        Http2Error if none can begin.
-        """
+    def open(self, headers: Headers) -> Http2Stream:
+        """Begin a stream, with the first data sent to it. Http2Error if the connection is gone."""
         if self._transport is None or self._transport.is_closing():
             raise Http2Error("the connection is closed")
-        if self._leaving or self._next > _LAST_STREAM:
-            raise Http2Error("no call can begin: the server is going away")
-        if len(self._streams) >= self._most_streams:
-            raise Http2Error(f"no call can begin: {len(self._streams)} are under way")
-        stream = Http2Stream(self, self._next, self._stream_window)
-        self._next += 2
-        self._streams[stream.number] = stream
-        self._out.append(frame(frames.HEADERS, frames.END_HEADERS, stream.number, block))
+        try:
+            number = self._h2.get_next_available_stream_id()
+            self._h2.send_headers(number, headers)
+        except H2Error as error:
+            raise Http2Error(f"no call can begin: {error}") from None
+        stream = Http2Stream(self, number)
+        self._streams[number] = stream
         return stream
 
     def pump(self, stream: Http2Stream) -> None:
@@ -127,15 +132,14 @@ class Http2Connection(asyncio.Protocol):
             stream.unsent.clear()
             return
         while stream.unsent or stream.closing:
-            size = min(len(stream.unsent), stream.window, self._window, self._frame_size)
+            window = self._h2.local_flow_control_window(stream.number)
+            size = min(len(stream.unsent), window, self._h2.max_outbound_frame_size)
             if size <= 0 and stream.unsent:
                 break
-            last = stream.closing and size == len(stream.unsent)
-            flags = frames.END_STREAM if last else 0
-            self._out.append(frame(frames.DATA, flags, stream.number, bytes(stream.unsent[:size])))
+            piece = bytes(stream.unsent[:size])
             del stream.unsent[:size]
-            stream.window -= size
-            self._window -= size
+            last = stream.closing and not stream.unsent
+            self._h2.send_data(stream.number, piece, end_stream=last)
             if last:
                 stream.closing = False
         self._flush()
@@ -143,31 +147,23 @@ class Http2Connection(asyncio.Protocol):
     def cancel(self, stream: Http2Stream) -> None:
         """Reset a stream that has not ended."""
         if self._streams.pop(stream.number, None) is not None and self._transport is not None:
-            reason = frames.WORD.pack(frames.CANCEL)
-            self._out.append(frame(frames.RST_STREAM, 0, stream.number, reason))
+            self._h2.reset_stream(stream.number, ErrorCodes.CANCEL)
             self._flush()
 
     def _flush(self) -> None:
-        if self._out and self._transport is not None:
-            self._transport.write(b"".join(self._out))
-        self._out.clear()
+        data = self._h2.data_to_send()
+        if data and self._transport is not None:
+            self._transport.write(data)
 
     # receiving
 
     def data_received(self, data: bytes) -> None:
         """Handle all that has come, then tell the streams that have news."""
-        self._received += data
         try:
-            for kind, flags, number, payload in frames.take_frames(self._received):
-                if self._block is not None and kind != frames.CONTINUATION:
-                    raise FrameError("headers that do not end")
-                handler = self._HANDLERS.get(kind)
-                if handler is not None:  # other kinds are to be ignored
-                    handler(self, flags, number, payload)
-        except FrameError as error:
+            for event in self._h2.receive_data(data):
+                self._handle(event)
+        except H2Error as error:
             self._fail(list(self._streams.values()), f"not HTTP/2: {error}")
-            goodbye = frames.WORD.pack(0) + frames.WORD.pack(frames.PROTOCOL_ERROR)
-            self._out.append(frame(frames.GOAWAY, 0, 0, goodbye))
             self._flush()
             self.close()
         self._flush()
@@ -179,103 +175,32 @@ class Http2Connection(asyncio.Protocol):
             for stream in news.values():
                 stream.on_news()
 
-    def _on_data(self, flags: int, number: int, payload: bytes) -> None:
-        self._taken += len(payload)
-        if self._taken >= WINDOW // 2:
-            self._out.append(frames.window_update(0, self._taken))
-            self._taken = 0
-        stream = self._streams.get(number)
-        if stream is None:
-            return
-        stream.received += frames.content(flags & frames.PADDED, payload)
-        self._news[number] = stream
-        if flags & frames.END_STREAM:
-            self._end(stream)
-            return
-        stream.taken += len(payload)
-        if stream.taken >= WINDOW // 2:
-            self._out.append(frames.window_update(number, stream.taken))
-            stream.taken = 0
-
-    def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
-        block = frames.content(flags, payload)
-        if flags & frames.END_HEADERS:
-            self._on_block(flags, number, block)
-        else:
-            self._block = number, flags, bytearray(block)
-
-    def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
-        if self._block is None or self._block[0] != number:
-            raise FrameError("a continuation of nothing")
-        _, first, block = self._block
-        block += payload
-        if len(block) > _HEADER_LIST:
-            raise FrameError(f"headers of more than {_HEADER_LIST} bytes")
-        if flags & frames.END_HEADERS:
-            self._block = None
-            self._on_block(first, number, bytes(block))
-
-    def _on_block(self, flags: int, number: int, block: bytes) -> None:
-        headers = self._reader.read(block)
-        stream = self._streams.get(number)
-        if stream is not None:
-            stream.headers.update(headers)
-            self._news[number] = stream
-            if flags & frames.END_STREAM:
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, DataReceived):
+            self._on_data(event)
+        elif isinstance(event, ResponseReceived | TrailersReceived):
+            if (stream := self._streams.get(event.stream_id)) is not None:
+                stream.headers.update((str(name), str(value)) for name, value in event.headers)
+                self._news[stream.number] = stream
+        elif isinstance(event, StreamEnded):
+            if (stream := self._streams.get(event.stream_id)) is not None:
                 self._end(stream)
-
-    def _on_reset(self, _flags: int, number: int, payload: bytes) -> None:
-        code = frames.read_word(payload)
-        stream = self._streams.get(number)
-        if stream is not None:
-            self._fail([stream], f"the server reset the stream (code {code})")
-
-    def _on_settings(self, flags: int, _number: int, payload: bytes) -> None:
-        if flags & frames.ACK:
-            return
-        values = frames.read_settings(payload)
-        grown = values.get(frames.INITIAL_WINDOW, self._stream_window) - self._stream_window
-        self._stream_window += grown
-        self._frame_size = values.get(frames.MAX_FRAME, self._frame_size)
-        self._most_streams = values.get(frames.MAX_STREAMS, self._most_streams)
-        self._out.append(frame(frames.SETTINGS, frames.ACK, 0))
-        for stream in self._streams.values():
-            stream.window += grown
-        self._pump_all()
-
-    def _on_window_update(self, _flags: int, number: int, payload: bytes) -> None:
-        size = frames.read_word(payload) & 0x7FFFFFFF
-        if number == 0:
-            self._window += size
+        elif isinstance(event, StreamReset):
+            if (stream := self._streams.get(event.stream_id)) is not None:
+                self._fail([stream], f"the server reset the stream (code {event.error_code})")
+        elif isinstance(event, WindowUpdated | RemoteSettingsChanged):
             self._pump_all()
-        elif (stream := self._streams.get(number)) is not None:
-            stream.window += size
-            self._pump_waiting(stream)
+        elif isinstance(event, ConnectionTerminated):
+            last = event.last_stream_id or 0
+            unseen = [stream for stream in self._streams.values() if stream.number > last]
+            self._fail(unseen, "the server is going away")
 
-    def _on_ping(self, flags: int, _number: int, payload: bytes) -> None:
-        if not flags & frames.ACK:
-            self._out.append(frame(frames.PING, frames.ACK, 0, payload))
-
-    def _on_goaway(self, _flags: int, _number: int, payload: bytes) -> None:
-        self._leaving = True
-        last = frames.read_word(payload) & 0x7FFFFFFF
-        unseen = [stream for stream in self._streams.values() if stream.number > last]
-        self._fail(unseen, "the server is going away")
-
-    def _on_push(self, _flags: int, _number: int, _payload: bytes) -> None:
-        raise FrameError("a push, which was not allowed")
-
-    _HANDLERS: dict[int, Callable[[Http2Connection, int, int, bytes], None]] = {
-        frames.DATA: _on_data,
-        frames.HEADERS: _on_headers,
-        frames.RST_STREAM: _on_reset,
-        frames.SETTINGS: _on_settings,
-        frames.PUSH_PROMISE: _on_push,
-        frames.PING: _on_ping,
-        frames.GOAWAY: _on_goaway,
-        frames.WINDOW_UPDATE: _on_window_update,
-        frames.CONTINUATION: _on_continuation,
-    }
+    def _on_data(self, event: DataReceived) -> None:
+        self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.received += event.data
+            self._news[stream.number] = stream
 
     def _end(self, stream: Http2Stream) -> None:
         stream.ended = True
@@ -289,10 +214,6 @@ class Http2Connection(asyncio.Protocol):
 
     def _pump_all(self) -> None:
         for stream in list(self._streams.values()):
-            self._pump_waiting(stream)
-
-    def _pump_waiting(self, stream: Http2Stream) -> None:
-        """Send what a stream could not send before, and tell it that there is room."""
-        if stream.unsent:
-            self.pump(stream)
-            self._news[stream.number] = stream
+            if stream.unsent:
+                self.pump(stream)
+                self._news[stream.number] = stream
