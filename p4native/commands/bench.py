@@ -23,7 +23,7 @@ def bench(  # noqa: PLR0917 - the options of the command
     program: options.ProgramOrSwitch = None,
     entries: options.Entries = None,
     switch: options.Server = None,
-    device_id: options.DeviceId = 1,
+    device_id: options.DeviceId = None,
     packet: options.Packets = None,
     pcap: options.Capture = None,
     port: options.Port = 1,

@@ -46,7 +46,7 @@ class Source:
     program: Path | None
     entries: Path | None
     switch: str | None
-    device_id: int
+    device_id: int | None
     include: Sequence[Path]
     define: Sequence[str]
 
@@ -97,12 +97,12 @@ def open_program(text: bytes, script: Path | None, *, trace: bool) -> Offline:
     return Offline(target.device, pipeline, frames, cleanup)
 
 
-def open_copy(address: str, device_id: int, *, trace: bool) -> Offline:
+def open_copy(address: str, device_id: int | None, *, trace: bool) -> Offline:
     """A copy of what runs on a switch with P4Runtime: program and entries."""
     from p4native.p4runtime.copy import copy_switch
 
     cleanup = ExitStack()
-    device = _TracingDevice(device_id, name=f"copy of {address}") if trace else Device(device_id)
+    device = (_TracingDevice if trace else Device)(name=f"copy of {address}")
     cleanup.callback(device.stop)
     try:
         copy_switch(address, device_id, device)

@@ -18,7 +18,9 @@ Server = Annotated[
     str | None,
     typer.Option(help="HOST:PORT of a P4Runtime server: a copy of what runs there is used."),
 ]
-DeviceId = Annotated[int, typer.Option(help="Device of that server.")]
+DeviceId = Annotated[
+    int | None, typer.Option(help="Device of that server; without it 1, or 0 if there is no 1.")
+]
 Packets = Annotated[list[str] | None, typer.Option(help="Frame in hex digits.")]
 Capture = Annotated[Path | None, typer.Option(help="Capture file with frames.")]
 Port = Annotated[int, typer.Option(help="Port on which they arrive.")]

@@ -17,7 +17,7 @@ def trace(  # noqa: PLR0917 - the options of the command
     port: options.Port = 1,
     entries: options.Entries = None,
     switch: options.Server = None,
-    device_id: options.DeviceId = 1,
+    device_id: options.DeviceId = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per event.")] = False,
     include: options.Include = None,
     define: options.Define = None,

@@ -25,20 +25,35 @@ class CopyError(RuntimeError):
     """The switch cannot be read, or the copy refused what it holds."""
 
 
-def copy_switch(address: str, device_id: int, device: Any) -> None:
-    """Fills `device` (nothing loaded yet) with what device `device_id` at `address` runs."""
+def copy_switch(address: str, device_id: int | None, device: Any) -> None:
+    """Fills `device` (nothing loaded yet) with what device `device_id` at `address` runs.
+
+    None is device 1, as clients call it, or else 0, as a switch does that was given no number.
+    """
     with grpc.insecure_channel(address, options=_OPTIONS) as channel:
         stub = p4r_grpc.P4RuntimeStub(channel)
+        source = (1 if _has(stub, 1) else 0) if device_id is None else device_id
         try:
-            config = _read_config(stub, device_id)
-            entities = _read_all(stub, device_id)
+            config = _read_config(stub, source)
+            entities = _read_all(stub, source)
         except grpc.RpcError as fault:
-            raise CopyError(f"{address}, device {device_id}: {_reason(fault)}") from None
-    handle = serve({device_id: device}, "127.0.0.1:0")
+            raise CopyError(f"{address}, device {source}: {_reason(fault)}") from None
+    handle = serve({source: device}, "127.0.0.1:0")
     try:
-        _fill(f"127.0.0.1:{handle.port}", device_id, config, entities)
+        _fill(f"127.0.0.1:{handle.port}", source, config, entities)
     finally:
         handle.stop()
+
+
+def _has(stub: Any, device_id: int) -> bool:
+    """Whether the server has this device; also if it does not answer, which is said elsewhere."""
+    try:
+        _read_config(stub, device_id)
+    except grpc.RpcError as fault:
+        return not (isinstance(fault, grpc.Call) and fault.code() is grpc.StatusCode.NOT_FOUND)
+    except CopyError:
+        pass
+    return True
 
 
 def _reason(fault: grpc.RpcError) -> str:
@@ -54,7 +69,10 @@ def _read_config(stub: Any, device_id: int) -> Any:
     )
     config = stub.GetForwardingPipelineConfig(request, timeout=_TIMEOUT_S).config
     if not config.p4_device_config:
-        raise CopyError(f"device {device_id} runs no program")
+        raise CopyError(
+            f"device {device_id} has no program that P4Runtime knows; push one with its P4Info "
+            "(one that the command line of the switch names has none)"
+        )
     return config
 
 

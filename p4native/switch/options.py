@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+MAX_TCP_PORT = 65535
 DEFAULT_ADDRESS = "127.0.0.1:9559"
 
 UNUSED = {
@@ -133,6 +134,13 @@ def parse_port(text: str) -> tuple[int, str]:
     return int(number), interface
 
 
+def _metrics(text: str | None) -> str | None:
+    port = (text or ":0").rpartition(":")[2]
+    if ":" not in (text or ":0") or not port.isdecimal() or int(port) > MAX_TCP_PORT:
+        raise OptionError(f"--metrics-addr {text}: expected HOST:PORT, such as 127.0.0.1:9100")
+    return text
+
+
 def _ports(texts: list[str]) -> dict[int, str]:
     ports: dict[int, str] = {}
     for number, interface in map(parse_port, texts):
@@ -164,6 +172,8 @@ def parse(arguments: list[str]) -> Options | str:
         return "2.23"
     for name in _given(args, REFUSED | REFUSED_FLAGS):
         raise OptionError(f"--{name}: not available: {(REFUSED | REFUSED_FLAGS)[name]}")
+    if args.config and (args.program or args.interface):
+        raise OptionError("--config names programs and interfaces; give none beside it")
     notes = [f"--{n} has no effect: {w}" for n, w in (UNUSED | UNUSED_FLAGS).items()
              if n in _given(args, {n: w})]  # fmt: skip
     options = Options(
@@ -172,7 +182,7 @@ def parse(arguments: list[str]) -> Options | str:
         log_console=args.log_console,
         log_file=args.log_file,
         log_level=args.log_level,
-        metrics=args.metrics_addr,
+        metrics=_metrics(args.metrics_addr),
         config=args.config,
         notes=notes,
     )
@@ -186,7 +196,7 @@ def _single(args: argparse.Namespace) -> DeviceOptions:
     if args.program is not None and args.no_p4:
         raise OptionError("--no-p4 contradicts the program on the command line")
     ports = _ports(args.interface)
-    return DeviceOptions(
+    device = DeviceOptions(
         device_id=args.device_id,
         program=args.program,
         ports=ports,
@@ -196,6 +206,7 @@ def _single(args: argparse.Namespace) -> DeviceOptions:
         threads=args.threads,
         pcap=args.pcap,
     )
+    return _checked(device)
 
 
 def _add_tls(options: Options, args: argparse.Namespace) -> None:
@@ -212,7 +223,13 @@ def _add_tls(options: Options, args: argparse.Namespace) -> None:
 
 
 _KEYS = {
-    "device_id", "program", "ports", "shared_ports", "cpu_port", "drop_port", "threads", "pcap",
+    "device_id": int, "program": str, "ports": dict, "shared_ports": list, "cpu_port": int,
+    "drop_port": int, "threads": int, "pcap": str,
+}  # fmt: skip
+_WORDS = {int: "a number", str: "a path", dict: '{"1": "eth1"}', list: "a list of ports"}
+_LIMITS = {
+    "device_id": (0, 2**64 - 1), "cpu_port": (0, 65535), "drop_port": (0, 65535),
+    "threads": (1, 63),
 }  # fmt: skip
 
 
@@ -237,19 +254,34 @@ def read_config(path: Path) -> list[DeviceOptions]:
 
 
 def _configured(path: Path, item: Any) -> DeviceOptions:
-    if not isinstance(item, dict) or set(item) - _KEYS:
+    if not isinstance(item, dict) or set(item) - set(_KEYS):
         raise OptionError(f"--config {path}: a device has the keys {', '.join(sorted(_KEYS))}")
+    for key, value in item.items():
+        if value is not None and type(value) is not _KEYS[key]:
+            expected = _WORDS[_KEYS[key]]
+            raise OptionError(f"--config {path}: {key} is {value!r}, expected {expected}")
+    given = {key: value for key, value in item.items() if value is not None}
     try:
-        ports = {int(port): str(name) for port, name in item.get("ports", {}).items()}
-        return DeviceOptions(
-            device_id=int(item.get("device_id", 0)),
-            program=Path(item["program"]) if item.get("program") else None,
+        ports = {int(port): str(name) for port, name in given.get("ports", {}).items()}
+        device = DeviceOptions(
+            device_id=given.get("device_id", 0),
+            program=Path(given["program"]) if given.get("program") else None,
             ports=ports,
-            shared_ports=_shared(list(map(int, item.get("shared_ports", []))), ports),
-            cpu_port=None if item.get("cpu_port") is None else int(item["cpu_port"]),
-            drop_port=int(item.get("drop_port", 511)),
-            threads=int(item.get("threads", 1)),
-            pcap=Path(item["pcap"]) if item.get("pcap") else None,
+            shared_ports=_shared(list(map(int, given.get("shared_ports", []))), ports),
+            cpu_port=given.get("cpu_port"),
+            drop_port=given.get("drop_port", 511),
+            threads=given.get("threads", 1),
+            pcap=Path(given["pcap"]) if given.get("pcap") else None,
         )
-    except (TypeError, ValueError, AttributeError) as fault:
+        return _checked(device)
+    except (TypeError, ValueError, OptionError) as fault:
         raise OptionError(f"--config {path}: {fault}") from None
+
+
+def _checked(device: DeviceOptions) -> DeviceOptions:
+    """The same; OptionError for a number that cannot be."""
+    for name, (low, high) in _LIMITS.items():
+        value = getattr(device, name)
+        if value is not None and not low <= value <= high:
+            raise OptionError(f"{name.replace('_', '-')} {value}: expected {low} to {high}")
+    return device

@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> int:
         if isinstance(options, str):
             sys.stdout.write(options + "\n")
             return 0
-        logs.configure(options.log_level, options.log_console, options.log_file)
+        _configure_log(options)
         for note in options.notes:
             _log.warning("%s", note)
         _Process(options).run()
@@ -43,6 +43,13 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write(f"p4native switch: {fault}\n")
         return 1
     return 0
+
+
+def _configure_log(options: Options) -> None:
+    try:
+        logs.configure(options.log_level, options.log_console, options.log_file)
+    except OSError as fault:
+        raise StartError(f"--log-file {options.log_file}: {fault.strerror or fault}") from None
 
 
 class _Process:
@@ -85,7 +92,10 @@ class _Process:
             raise StartError(str(fault)) from None
         stack.callback(server.stop)
         if o.metrics:
-            metrics = MetricsServer(o.metrics, list(self._devices.values()), server.stats)
+            try:
+                metrics = MetricsServer(o.metrics, list(self._devices.values()), server.stats)
+            except OSError as fault:
+                raise StartError(f"--metrics-addr {o.metrics}: {fault.strerror or fault}") from None
             stack.callback(metrics.stop)
             _log.info("metrics at port %d", metrics.port)
 
@@ -163,7 +173,7 @@ def _make_device(options: DeviceOptions) -> Device:
         if options.program is not None:
             _load(device, options.program)
         if options.pcap is not None:
-            options.pcap.mkdir(parents=True, exist_ok=True)
+            _make_folder(options.pcap)
         for port in options.ports:
             _add_port(device, options, port)
         device.start()
@@ -172,6 +182,13 @@ def _make_device(options: DeviceOptions) -> Device:
         raise
     _log.info("%s: %d ports, %d threads", device.name, len(options.ports), options.threads)
     return device
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise StartError(f"--pcap {path}: {fault.strerror or fault}") from None
 
 
 def _add_port(device: Device, options: DeviceOptions, port: int) -> None:

@@ -137,26 +137,43 @@ def test_copy_has_program_and_entries() -> None:
         copied.stop()
 
 
-def fill(address: str, compiled: Any) -> None:
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_device_that_is_there_is_copied(number: int) -> None:
+    from p4native.compiler import compile_program
+
+    original = Device(number)
+    server = serve({number: original}, "127.0.0.1:0")
+    words = ("--switch", f"127.0.0.1:{server.port}", "--packet", "00" * 40)
+    try:
+        refused = invoke(trace, *words).output
+        assert f"device {number} has no program" in refused
+        fill(f"127.0.0.1:{server.port}", compile_program(CORPUS / "egress_tables.p4"), number)
+        assert "ingress, port 1, 40 bytes" in invoke(trace, *words).output
+    finally:
+        server.stop()
+        original.stop()
+
+
+def fill(address: str, compiled: Any, device: int = 7) -> None:
     """Loads the program and one entry into every table with exact keys only."""
     from p4native.p4runtime.copy import primary
 
     with insecure_channel(address) as channel:
         stub = p4r_grpc.P4RuntimeStub(channel)
-        with primary(stub, 7) as election:
+        with primary(stub, device) as election:
             config = p4r.ForwardingPipelineConfig(
                 p4info=compiled.p4info, p4_device_config=compiled.json_text.encode()
             )
             stub.SetForwardingPipelineConfig(
                 p4r.SetForwardingPipelineConfigRequest(
-                    device_id=7, election_id=election, config=config,
+                    device_id=device, election_id=election, config=config,
                     action=p4r.SetForwardingPipelineConfigRequest.Action.VERIFY_AND_COMMIT,
                 )
             )  # fmt: skip
             updates = [p4r.Update(type=p4r.Update.Type.INSERT, entity=e)
                        for e in exact_entries(compiled.p4info)]  # fmt: skip
             assert updates
-            stub.Write(p4r.WriteRequest(device_id=7, election_id=election, updates=updates))
+            stub.Write(p4r.WriteRequest(device_id=device, election_id=election, updates=updates))
 
 
 def exact_entries(info: Any) -> list[Any]:
