@@ -27,7 +27,7 @@ def check_unique(state: DesiredState) -> None:
         _unique(section, "name", (item.name for item in items))
     _unique("nics", "id", (nic.id for nic in state.nics))
     _unique("mirrors", "id", (mirror.id for mirror in state.mirrors))
-    _unique("networks", "number", (network.id for network in state.networks))
+    _check_network_numbers(state)
     _unique("servers", "NIC", (server.nic for server in state.servers))
     _unique("vms", "MAC address in its network", ((v.network, v.mac) for v in state.vms))
     _unique("vms", "VF of its server", ((v.server, v.vf) for v in state.vms))
@@ -36,16 +36,21 @@ def check_unique(state: DesiredState) -> None:
     _unique("routes", "prefix of its tenant", ((r.tenant, r.prefix) for r in state.routes))
     services = ((b.network, b.address, b.protocol, b.port) for b in state.load_balancers)
     _unique("load_balancers", "service", services)
-    tenants = {network.name: network.tenant_name for network in state.networks}
-    addresses: dict[tuple[str, str], str] = {}
-    for index, vm in enumerate(state.vms):
-        for ip in vm.ips:
-            key = (tenants.get(vm.network, vm.network), ip.partition("/")[0])
-            other = addresses.setdefault(key, vm.name)
-            if other != vm.name:
-                raise Misplaced(
-                    f"VM {vm.name} has address {key[1]}, which {other} has too", "vms", index
-                )
+    _unique("nics", "tunnel address", (nic.tunnel_address for nic in state.nics))
+
+
+def _check_network_numbers(state: DesiredState) -> None:
+    """Refuse two networks that the NICs would take for one."""
+    kinds: dict[int, tuple[str, str]] = {}
+    for index, network in enumerate(state.networks):
+        kind = f"VNI {network.vni}" if network.overlay else "no VLAN"
+        if network.vlan is not None:
+            kind = f"VLAN {network.vlan}"
+        name, other = kinds.setdefault(network.id, (network.name, kind))
+        if name != network.name:
+            text = f"network {network.name} has {kind} and {name} has {other}; expected a VLAN of "
+            text += "its own, or a VNI that differs from the others' modulo 8192"
+            raise Misplaced(text, "networks", index)
 
 
 def check_references(state: DesiredState) -> None:
@@ -116,7 +121,17 @@ def _check_routers(state: DesiredState, tenants: set[str], nics: Iterable[str]) 
 
 
 def _check_mirrors(state: DesiredState, vms: set[str]) -> None:
+    mirrored: dict[tuple[str, str], str] = {}
     for index, mirror in enumerate(state.mirrors):
+        if mirror.vm is not None and mirror.vm == mirror.to_vm:
+            text = f"mirror {mirror.name} copies {mirror.vm} to itself; name another target"
+            raise Misplaced(text, "mirrors", index)
+        directions = ("in", "out") if mirror.direction == "both" else (mirror.direction,)
+        for direction in directions if mirror.vm is not None else ():
+            other = mirrored.setdefault((mirror.vm or "", direction), mirror.name)
+            if other != mirror.name:
+                text = f"mirrors {other} and {mirror.name} both copy {mirror.vm}, direction "
+                raise Misplaced(f"{text}{direction}; expected one", "mirrors", index)
         for name in (mirror.vm, mirror.to_vm):
             if name is not None:
                 _known("VM", name, vms, "mirrors", index)

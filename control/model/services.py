@@ -16,6 +16,8 @@ from control.model.types import (
     Protocol,
     Strict,
     Verdict,
+    check_icmp_version,
+    port_range,
 )
 
 Priority = Annotated[int, Field(ge=1, le=60_000, description="the higher one wins")]
@@ -39,6 +41,7 @@ class GroupRule(Strict):
     def _sensible(self) -> GroupRule:
         if (self.ports or self.remote_ports) and self.protocol not in PORT_PROTOCOLS:
             raise ValueError("a rule with ports needs protocol tcp or udp")
+        check_icmp_version(self.protocol, self.remote)
         if self.remote and self.remote_group:
             raise ValueError("give remote or remote_group, not both")
         if self.mirror and self.action == "deny":
@@ -91,6 +94,12 @@ class SourceNat(Strict):
     nic: Name
     address: Ipv4
     ports: Ports = "20000-59999"
+
+    @model_validator(mode="after")
+    def _no_port_zero(self) -> SourceNat:
+        if port_range(self.ports)[0] == 0:
+            raise ValueError(f"ports are {self.ports}; no packet has port 0, begin with 1 or above")
+        return self
 
 
 class Router(Strict):

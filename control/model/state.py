@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
+from control.model.addresses import check_addresses
 from control.model.checks import check_capacity, check_references, check_unique
 from control.model.services import (
     FloatingIp,
@@ -33,6 +34,7 @@ from control.model.types import (
     Verdict,
     VlanId,
     Vni,
+    check_icmp_version,
     is_v6,
 )
 
@@ -186,6 +188,7 @@ class AclRule(Strict):
     def _sensible(self) -> AclRule:
         if (self.src_ports or self.dst_ports) and self.protocol not in ("tcp", "udp"):
             raise ValueError(f"rule {self.name} has ports; its protocol must be tcp or udp")
+        check_icmp_version(self.protocol, self.src, self.dst)
         if self.src and self.dst and is_v6(self.src) != is_v6(self.dst):
             raise ValueError(f"rule {self.name} mixes IPv4 and IPv6; use two rules")
         return self
@@ -213,6 +216,7 @@ class DesiredState(Strict):
     def _consistent(self) -> DesiredState:
         check_unique(self)
         check_references(self)
+        check_addresses(self)
         check_capacity(self)
         return self
 

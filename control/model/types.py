@@ -125,3 +125,12 @@ def port_range(ports: str) -> tuple[int, int]:
     """Low and high end of a port range, both included."""
     low, _, high = ports.partition("-")
     return int(low), int(high or low)
+
+
+def check_icmp_version(protocol: str, *prefixes: str | None) -> None:
+    """Refuse ICMP of the one IP version with a prefix of the other: no packet is both."""
+    wanted = {"icmp": False, "icmpv6": True}.get(protocol)
+    for prefix in prefixes if wanted is not None else ():
+        if prefix is not None and is_v6(prefix) != wanted:
+            other = "icmp" if wanted else "icmpv6"
+            raise ValueError(f"{protocol} has no packets of {prefix}; write {other}")

@@ -75,11 +75,59 @@ def test_documents_survive_the_way_there_and_back() -> None:
         assert parse_document(dump_document(desired)) == desired
 
 
+ACME = natted().model_dump()
+SHOP = {"name": "shop", "network": "lan", "address": "10.0.0.100", "port": 80}
+BLUE: dict[str, Any] = {
+    "networks": [{"name": "lan"}, {"name": "blue", "vni": 7}],
+    "vms": [vm(1), vm(2, network="blue"), vm(3, ips=["fd00::3/64"])],
+}
+
+
+def _router(*snat: tuple[str, str]) -> dict[str, Any]:
+    shared = [{"nic": nic, "address": address} for nic, address in snat]
+    return ACME | {"routers": [ACME["routers"][0] | {"snat": shared}], "floating": []}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"vms": [vm(1, mac="06:4e:49:52:00:00")]}, "the NICs' own"),
+        ({"vms": [vm(1, mac="00:00:00:00:00:00")]}, "or none"),
+        ({"vms": [vm(1, mac="02:00:00:00:01:00")]}, "which server1 has in the same network"),
+        ({"vms": [vm(1, ips=["224.0.0.5/24"])]}, "no host can have"),
+        ({"vms": [vm(1, ips=["10.0.0.255/24"])]}, "no host can have"),
+        ({"networks": [{"name": "lan"}, {"name": "b", "vlan": 5}],
+          "vms": [vm(1, vlan=5), vm(2, network="b", ips=["10.0.0.1/24"])]}, "which VM vm1 has too"),
+        ({"networks": [{"name": "lan", "gateways": ["10.0.0.1/24"]}]}, "the gateway of lan has"),
+        ({"networks": [{"name": "lan"}, {"name": "b", "vni": 1}, {"name": "c", "vni": 8193}]},
+         "network c has VNI 8193 and b has VNI 1"),
+        ({"networks": [{"name": "lan"}, {"name": "b"}]}, "b has no VLAN and lan has no VLAN"),
+        ({"load_balancers": [SHOP | {"address": "10.0.0.2"}]}, "which VM vm2 has too"),
+        (BLUE | {"load_balancers": [SHOP | {"members": [{"vm": "vm2", "port": 80}]}]},
+         "vm2 is of tenant blue"),
+        (BLUE | {"load_balancers": [SHOP | {"members": [{"vm": "vm3", "port": 80}]}]},
+         "vm3 has no IPv4 address"),
+        ({"load_balancers": [SHOP | {"members": [{"vm": "vm2", "port": 80}] * 2}]}, "member twice"),
+        (BLUE | {"routes": [{"tenant": "lan", "prefix": "10.7.0.0/16", "via_vm": "vm2"}]},
+         "needs a VM of that tenant"),
+        (ACME | {"routes": [{"tenant": "acme", "prefix": "0.0.0.0/0", "via_vm": "vm1"}]},
+         "remove the route or the router"),
+        (ACME | {"floating": [{"address": "192.0.2.1", "vm": "vm2"}]}, "which the shared address"),
+        (ACME | {"floating": [{"address": f"192.0.2.{n}", "vm": "vm2"} for n in (8, 9)]},
+         "expected one per VM"),
+        (_router(("nic1", "192.0.2.1"), ("nic1", "192.0.2.2")), "expected one"),
+        (_router(("nic1", "192.0.2.1"), ("nic2", "192.0.2.1")), "acme on nic1 has too"),
+        ({"nics": [nic(tunnel_ip="10.9.9.9"), nic("nic2", 2, tunnel_ip="10.9.9.9")]},
+         "tunnel address 10.9.9.9 is given twice"),
+        ({"mirrors": [{"name": "m", "id": 1, "vm": "vm1", "to_vm": "vm1"}]}, "to itself"),
+        ({"mirrors": [{"name": "m", "id": 1, "vm": "vm1", "to_port": "pf"},
+                      {"name": "n", "id": 2, "vm": "vm1", "direction": "in", "to_port": "pf"}]},
+         "mirrors m and n both copy vm1, direction in"),
+        ({"acl": [{"name": "x", "protocol": "icmpv6", "src": "10.0.0.0/8"}]}, "write icmp"),
+        ({"groups": [{"name": "g", "rules": [{"protocol": "icmp", "remote": "fd00::/64"}]}]},
+         "write icmpv6"),
         ({"vms": [vm(1), vm(1)]}, "name vm1 is given twice"),
-        ({"vms": [vm(1), vm(2, ips=["10.0.0.1/24"])]}, "which vm1 has too"),
+        ({"vms": [vm(1), vm(2, ips=["10.0.0.1/24"])]}, "which VM vm1 has too"),
         ({"vms": [vm(1), vm(2, vf=0)]}, "VF of its server"),
         ({"vms": [vm(1, groups=["web"])]}, "security group 'web' does not exist"),
         ({"nics": [nic(link_mbps=10), nic("nic2", 2)],

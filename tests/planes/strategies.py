@@ -39,12 +39,18 @@ def port_ranges(draw: st.DrawFn) -> str:
     return f"{low}-{draw(st.integers(low, HIGH_PORT + 40))}"
 
 
+def _of_version(remote: str | None, version: int | None) -> bool:
+    """Whether a rule for packets of one IP version, or of any, may name a remote."""
+    return remote is None or version in (None, 6 if ":" in remote else 4)
+
+
 @st.composite
 def rules(draw: st.DrawFn) -> GroupRule:
     """One rule of a group."""
     protocol = draw(st.sampled_from(["any", "any", "tcp", "udp", "icmp", "icmpv6"]))
     ported = protocol in ("tcp", "udp")
-    remote = draw(st.sampled_from(_REMOTES))
+    version = {"icmp": 4, "icmpv6": 6}.get(protocol)
+    remote = draw(st.sampled_from([r for r in _REMOTES if _of_version(r, version)]))
     by_group = remote is None and draw(st.booleans())
     return GroupRule(
         direction=draw(st.sampled_from(["in", "in", "out"])),
