@@ -148,15 +148,15 @@ static const struct p4n_record *record_at(const struct request *r, size_t at)
 	return h;
 }
 
-/* Changes of a ternary table stay unseen until they are published, and those of an exact one that was
- * staged; unless entries name members of a profile or the batch sets their direct resources in place. */
+/* Changes of a ternary table stay unseen until they are published, and those of others that were staged;
+ * unless entries name members of a profile or the batch sets their direct resources in place. */
 static bool can_be_unseen(struct p4n_table *t, const struct part *part)
 {
 	const struct p4n_table_writer *w = t->writer;
 
-	if (!part->updates || w->profile || w->prefixed || part->in_place)
+	if (!part->updates || w->profile || part->in_place)
 		return false;
-	return w->masked || p4n_table_stage(t, part->updates);
+	return p4n_table_stage(t, part->updates);
 }
 
 static void plan(struct batch *b, const struct request *r)

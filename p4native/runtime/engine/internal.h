@@ -141,7 +141,10 @@ struct p4n_trie *p4n_trie_create(const struct p4n_table_desc *desc, struct p4n_l
 				 uint32_t key_off);
 bool p4n_trie_insert(struct p4n_trie *t, struct p4n_entry *e);
 bool p4n_trie_remove(struct p4n_trie *t, struct p4n_entry *e);
-void p4n_trie_replace(struct p4n_trie *t, struct p4n_entry *from, struct p4n_entry *to);
+bool p4n_trie_replace(struct p4n_trie *t, struct p4n_entry *from, struct p4n_entry *to);
+/* Changes from now on are made aside; packets see all of them when they are published. */
+void p4n_trie_stage(struct p4n_trie *t);
+void p4n_trie_publish(struct p4n_trie *t);
 void p4n_trie_destroy(struct p4n_trie *t);
 
 /* --- ternary and range: ternary.c ------------------------------------------------------------- */
@@ -223,8 +226,8 @@ enum p4n_status p4n_table_replace(struct p4n_table *t, struct p4n_entry *from, s
 enum p4n_status p4n_table_remove(struct p4n_table *t, struct p4n_entry *e);
 /* Puts back what p4n_table_remove() took out, under its old handle. */
 enum p4n_status p4n_table_restore(struct p4n_table *t, struct p4n_entry *e);
-/* Packets see no change of an exact table from now on until it is published. False without memory, or
- * when the copy that it takes would cost more than so many updates are worth. */
+/* Packets see no change of the table from now on until it is published. False for an exact one without
+ * memory, or when the copy that it takes would cost more than so many updates are worth. */
 bool p4n_table_stage(struct p4n_table *t, uint32_t updates);
 /* Makes changes that packets do not see yet ready to be published in an instant. */
 void p4n_table_prepare(struct p4n_table *t);

@@ -209,8 +209,8 @@ enum p4n_status p4n_table_replace(struct p4n_table *t, struct p4n_entry *from, s
 	to->handle = from->handle;
 	if (w->masked && !p4n_ternary_replace(w->ternary, from, to))
 		return P4N_NO_MEMORY;
-	if (w->prefixed)
-		p4n_trie_replace(atomic_load(&t->trie), from, to);
+	if (w->prefixed && !p4n_trie_replace(atomic_load(&t->trie), from, to))
+		return P4N_NO_MEMORY;
 	p4n_hash_replace(&w->index_writer, from, to);
 	w->by_handle[from->handle] = to;
 	w->timed += to->idle_ms != 0;
@@ -242,6 +242,12 @@ bool p4n_table_stage(struct p4n_table *t, uint32_t updates)
 	struct p4n_table_writer *w = t->writer;
 	uint64_t buckets = p4n_hash_bytes(&t->hash) / sizeof(struct p4n_bucket);
 
+	if (w->masked)
+		return true; /* as always */
+	if (w->prefixed) {
+		p4n_trie_stage(atomic_load(&t->trie));
+		return true;
+	}
 	return (uint64_t)updates * COPIED_PER_UPDATE >= buckets &&
 	       p4n_hash_stage(&w->index_writer, &w->staged);
 }
@@ -263,6 +269,8 @@ bool p4n_table_publish(struct p4n_table *t)
 	p4n_table_prepare(t);
 	if (w->index_writer.hash == &w->staged)
 		p4n_hash_publish(&w->index_writer, &t->hash);
+	if (w->prefixed)
+		p4n_trie_publish(atomic_load(&t->trie));
 	if (w->ready)
 		p4n_ternary_publish(w->ternary);
 	w->ready = false;

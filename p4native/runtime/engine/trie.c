@@ -4,7 +4,10 @@
  * A node holds the prefixes of length 0 to 3 that end in it and its children, both as bitmaps over
  * one packed array of pointers. Nodes never change, apart from the pointers; a change of shape makes
  * a new node and swaps one pointer. So a lookup is at most width / 4 + 1 dependent steps, whatever
- * the routes. Tables with exact fields too have one tree per value of those, found by hash. */
+ * the routes. Tables with exact fields too have one tree per value of those, found by hash.
+ *
+ * What is to be seen at once is staged: the nodes on the way to each change are copied first, once per
+ * stage, under a root that packets do not see before it is published. */
 #include <stdlib.h>
 
 #include "internal.h"
@@ -14,6 +17,7 @@
 #define MAX_SKIP 16u
 
 struct p4n_node {
+	uint64_t stage;    /* in which it was made: while that lasts, packets do not see it */
 	uint64_t path;     /* nibbles to match before the node's own, the first in the highest bits */
 	uint32_t skip;     /* so many of them */
 	uint16_t children; /* bit n: the subtree of nibble n */
@@ -21,15 +25,26 @@ struct p4n_node {
 	void *_Atomic ptr[]; /* children by nibble, then entries by bit */
 };
 
+/* next, other: only in the stage that it last had a part in. */
+struct p4n_tree {
+	struct p4n_node *_Atomic root;
+	struct p4n_node *_Atomic next; /* what the root is going to be */
+	struct p4n_tree *other;	       /* staged before it */
+	uint64_t stage;
+};
+
 struct p4n_trie {
 	struct p4n_limbo *limbo;
+	uint64_t stage; /* the present one, or the next */
+	bool staging;
+	struct p4n_tree *staged;
 	uint32_t key_off;
 	uint32_t key_pad;
 	uint32_t off, bytes; /* of the lpm field in the key */
 	uint32_t skip;       /* bits before the field's first one */
 	bool rooted;         /* has exact fields: roots by hash */
-	struct p4n_node *_Atomic root;
-	struct p4n_hash roots; /* p4n_entry.data: root pointer, then the key without the lpm field */
+	struct p4n_tree tree;
+	struct p4n_hash roots; /* p4n_entry.data: the tree, then the key without the lpm field */
 	struct p4n_hash_writer roots_writer;
 	struct p4n_slab root_slab;
 };
@@ -117,9 +132,9 @@ static inline void exact_part(const struct p4n_trie *t, const uint8_t *key, uint
 	memset(out + t->off, 0, t->bytes);
 }
 
-static inline struct p4n_node *_Atomic *root_slot(struct p4n_entry *holder)
+static inline struct p4n_tree *held_tree(struct p4n_entry *holder)
 {
-	return (struct p4n_node * _Atomic *)(void *)holder->data;
+	return (struct p4n_tree *)(void *)holder->data;
 }
 
 P4N_EXPORT const struct p4n_entry *p4n_lpm_lookup(struct p4n_table *t, const uint8_t *key,
@@ -131,13 +146,13 @@ P4N_EXPORT const struct p4n_entry *p4n_lpm_lookup(struct p4n_table *t, const uin
 
 	(void)key_bytes;
 	if (!trie->rooted)
-		return search(atomic_load_explicit(&trie->root, memory_order_acquire),
+		return search(atomic_load_explicit(&trie->tree.root, memory_order_acquire),
 			      key + trie->off, trie->bytes);
 	exact_part(trie, key, exact);
 	holder = p4n_hash_find(&trie->roots, exact, trie->key_pad / 8);
 	if (!holder)
 		return NULL;
-	return search(atomic_load_explicit(root_slot(holder), memory_order_acquire),
+	return search(atomic_load_explicit(&held_tree(holder)->root, memory_order_acquire),
 		      key + trie->off, trie->bytes);
 }
 
@@ -158,21 +173,25 @@ struct p4n_trie *p4n_trie_create(const struct p4n_table_desc *desc, struct p4n_l
 	t->bytes = f->bytes;
 	t->skip = f->bytes * 8 - f->width;
 	t->rooted = desc->n_fields > 1;
-	p4n_slab_init(&t->root_slab, (uint32_t)sizeof(struct p4n_entry) + 8 + t->key_pad);
-	if (t->rooted &&
-	    !p4n_hash_init(&t->roots_writer, &t->roots, limbo, 8, t->key_pad)) {
+	t->stage = 1;
+	p4n_slab_init(&t->root_slab,
+		      (uint32_t)(sizeof(struct p4n_entry) + sizeof(struct p4n_tree)) + t->key_pad);
+	if (t->rooted && !p4n_hash_init(&t->roots_writer, &t->roots, limbo,
+					sizeof(struct p4n_tree), t->key_pad)) {
 		free(t);
 		return NULL;
 	}
 	return t;
 }
 
-static struct p4n_node *new_node(uint32_t children, uint32_t leaves, uint64_t path, uint32_t skip)
+static struct p4n_node *new_node(const struct p4n_trie *t, uint32_t children, uint32_t leaves,
+				 uint64_t path, uint32_t skip)
 {
 	uint32_t n = (uint32_t)(__builtin_popcount(children) + __builtin_popcount(leaves));
 	struct p4n_node *node = calloc(1, sizeof(*node) + n * sizeof(void *));
 
 	if (node) {
+		node->stage = t->staging ? t->stage : 0;
 		node->children = (uint16_t)children;
 		node->leaves = (uint16_t)leaves;
 		node->path = path;
@@ -183,11 +202,11 @@ static struct p4n_node *new_node(uint32_t children, uint32_t leaves, uint64_t pa
 
 /* A copy of `n` with other bitmaps, without the first `cut` nibbles of its path: pointers that are
  * in both move, new ones are NULL. */
-static struct p4n_node *reshape(const struct p4n_node *n, uint32_t children, uint32_t leaves,
-				uint32_t cut)
+static struct p4n_node *reshape(const struct p4n_trie *t, const struct p4n_node *n,
+				uint32_t children, uint32_t leaves, uint32_t cut)
 {
 	uint64_t path = cut < MAX_SKIP ? n->path << 4 * cut : 0;
-	struct p4n_node *copy = new_node(children, leaves, path, n->skip - cut);
+	struct p4n_node *copy = new_node(t, children, leaves, path, n->skip - cut);
 
 	for (uint32_t bit = 0; copy && bit < 16; bit++) {
 		if (n->children & children & 1u << bit)
@@ -232,7 +251,8 @@ static struct p4n_node *chain(const struct p4n_trie *t, struct p4n_entry *e, str
 {
 	const uint8_t *field = e->data + t->key_off + t->off;
 	uint32_t at = p.depth - from > MAX_SKIP ? p.depth - MAX_SKIP : from;
-	struct p4n_node *n = new_node(0, 1u << p.bit, path_of(field, at, p.depth - at), p.depth - at);
+	struct p4n_node *n =
+		new_node(t, 0, 1u << p.bit, path_of(field, at, p.depth - at), p.depth - at);
 
 	if (n)
 		atomic_init(&n->ptr[0], e);
@@ -241,7 +261,8 @@ static struct p4n_node *chain(const struct p4n_trie *t, struct p4n_entry *e, str
 		struct p4n_node *up;
 
 		at = own - from > MAX_SKIP ? own - MAX_SKIP : from;
-		up = new_node(1u << nibble_at(field, own), 0, path_of(field, at, own - at), own - at);
+		up = new_node(t, 1u << nibble_at(field, own), 0, path_of(field, at, own - at),
+			      own - at);
 		if (!up) {
 			free(n); /* out of memory: what hangs below it is lost, nothing is visible */
 			return NULL;
@@ -255,9 +276,27 @@ static struct p4n_node *chain(const struct p4n_trie *t, struct p4n_entry *e, str
 static void swap_node(struct p4n_trie *t, void *_Atomic *slot, struct p4n_node *from,
 		      struct p4n_node *to)
 {
+	bool unseen = from && t->staging && from->stage == t->stage;
+
 	atomic_store_explicit(slot, to, memory_order_release);
-	if (from)
+	if (unseen)
+		free(from);
+	else if (from)
 		p4n_retire(t->limbo, p4n_free_plain, NULL, from, 160);
+}
+
+/* The node, ours to change the pointers of: while changes are staged, a copy that packets do not see.
+ * NULL without memory. */
+static struct p4n_node *own_node(struct p4n_trie *t, void *_Atomic *slot)
+{
+	struct p4n_node *n = atomic_load(slot), *copy;
+
+	if (!t->staging || n->stage == t->stage)
+		return n;
+	copy = reshape(t, n, n->children, n->leaves, 0);
+	if (copy)
+		swap_node(t, slot, n, copy);
+	return copy;
 }
 
 /* The prefix leaves n's path after `same` nibbles: a node for what they share takes n's place. */
@@ -267,9 +306,9 @@ static struct p4n_node *split(const struct p4n_trie *t, struct p4n_entry *e, str
 	const uint8_t *field = e->data + t->key_off + t->off;
 	bool ends = depth + same == p.depth;
 	uint32_t old = path_nibble(n, same), own = ends ? old : nibble_at(field, depth + same);
-	struct p4n_node *upper = new_node(1u << old | 1u << own, ends ? 1u << p.bit : 0,
+	struct p4n_node *upper = new_node(t, 1u << old | 1u << own, ends ? 1u << p.bit : 0,
 					  path_of(field, depth, same), same);
-	struct p4n_node *lower = reshape(n, n->children, n->leaves, same + 1);
+	struct p4n_node *lower = reshape(t, n, n->children, n->leaves, same + 1);
 	struct p4n_node *below = ends ? NULL : chain(t, e, p, depth + same + 1);
 
 	if (!upper || !lower || (!ends && !below)) {
@@ -294,14 +333,14 @@ static struct p4n_node *extend(const struct p4n_trie *t, struct p4n_entry *e, st
 	struct p4n_node *fresh, *below = NULL;
 
 	if (depth == p.depth) {
-		fresh = reshape(n, n->children, n->leaves | 1u << p.bit, 0);
+		fresh = reshape(t, n, n->children, n->leaves | 1u << p.bit, 0);
 		if (fresh)
 			atomic_init(&fresh->ptr[n_children(fresh) + rank(fresh->leaves, p.bit)], e);
 		return fresh;
 	}
 	nibble = nibble_at(e->data + t->key_off + t->off, depth);
 	below = chain(t, e, p, depth + 1);
-	fresh = below ? reshape(n, n->children | 1u << nibble, n->leaves, 0) : NULL;
+	fresh = below ? reshape(t, n, n->children | 1u << nibble, n->leaves, 0) : NULL;
 	if (fresh)
 		atomic_init(&fresh->ptr[rank(fresh->children, nibble)], below);
 	return fresh;
@@ -328,6 +367,9 @@ static bool insert_at(struct p4n_trie *t, void *_Atomic *slot, struct p4n_entry 
 			fresh = extend(t, e, p, n, depth);
 			break;
 		}
+		n = own_node(t, slot);
+		if (!n)
+			return false;
 		slot = &n->ptr[rank(n->children, nibble)];
 		n = atomic_load(slot);
 		depth++;
@@ -353,7 +395,7 @@ static struct p4n_entry *holder_of(struct p4n_trie *t, const struct p4n_entry *e
 	holder = p4n_slab_alloc(&t->root_slab);
 	if (!holder)
 		return NULL;
-	memcpy(holder->data + 8, exact, t->key_pad);
+	memcpy(holder->data + sizeof(struct p4n_tree), exact, t->key_pad);
 	if (!p4n_hash_insert(&t->roots_writer, holder)) {
 		p4n_slab_free(&t->root_slab, holder);
 		return NULL;
@@ -361,30 +403,74 @@ static struct p4n_entry *holder_of(struct p4n_trie *t, const struct p4n_entry *e
 	return holder;
 }
 
-static void *_Atomic *tree_of(struct p4n_trie *t, const struct p4n_entry *e, bool make)
+static struct p4n_tree *tree_of(struct p4n_trie *t, const struct p4n_entry *e, bool make)
 {
 	struct p4n_entry *holder;
 
 	if (!t->rooted)
-		return (void *_Atomic *)(void *)&t->root;
+		return &t->tree;
 	holder = holder_of(t, e, make);
-	return holder ? (void *_Atomic *)(void *)root_slot(holder) : NULL;
+	return holder ? held_tree(holder) : NULL;
+}
+
+/* Where changes of the tree begin. */
+static void *_Atomic *top_of(struct p4n_trie *t, struct p4n_tree *tree)
+{
+	if (!t->staging)
+		return (void *_Atomic *)(void *)&tree->root;
+	if (tree->stage != t->stage) {
+		tree->stage = t->stage;
+		tree->other = t->staged;
+		t->staged = tree;
+		atomic_store(&tree->next, atomic_load(&tree->root));
+	}
+	return (void *_Atomic *)(void *)&tree->next;
+}
+
+/* Nobody looks for anything in an empty one. */
+static void forget_empty(struct p4n_trie *t, struct p4n_tree *tree)
+{
+	struct p4n_entry *holder;
+
+	if (!t->rooted || atomic_load(&tree->root))
+		return;
+	holder = (struct p4n_entry *)(void *)((uint8_t *)tree - offsetof(struct p4n_entry, data));
+	p4n_hash_remove(&t->roots_writer, holder);
+	p4n_retire(t->limbo, p4n_slab_free, &t->root_slab, holder, t->root_slab.stride);
+}
+
+void p4n_trie_stage(struct p4n_trie *t)
+{
+	t->staging = true;
+}
+
+void p4n_trie_publish(struct p4n_trie *t)
+{
+	for (struct p4n_tree *tree = t->staged; tree; tree = tree->other) {
+		atomic_store_explicit(&tree->root, atomic_load(&tree->next), memory_order_release);
+		forget_empty(t, tree);
+	}
+	t->stage += t->staging;
+	t->staging = false;
+	t->staged = NULL;
 }
 
 bool p4n_trie_insert(struct p4n_trie *t, struct p4n_entry *e)
 {
-	void *_Atomic *slot = tree_of(t, e, true);
+	struct p4n_tree *tree = tree_of(t, e, true);
 
-	return slot && insert_at(t, slot, e);
+	return tree && insert_at(t, top_of(t, tree), e);
 }
 
 /* Takes the entry out below `slot`, and every node that is empty then. False without memory. */
 static bool remove_at(struct p4n_trie *t, void *_Atomic *slot, const struct p4n_entry *e,
 		      struct place p, uint32_t depth)
 {
-	struct p4n_node *n = atomic_load(slot), *fresh = NULL;
-	uint32_t children = n->children, leaves = n->leaves;
+	struct p4n_node *n = own_node(t, slot), *fresh = NULL;
+	uint32_t children = n ? n->children : 0, leaves = n ? n->leaves : 0;
 
+	if (!n)
+		return false;
 	depth += n->skip;
 	if (depth == p.depth) {
 		leaves &= ~(1u << p.bit);
@@ -399,7 +485,7 @@ static bool remove_at(struct p4n_trie *t, void *_Atomic *slot, const struct p4n_
 		children &= ~(1u << nibble);
 	}
 	if (children || leaves) {
-		fresh = reshape(n, children, leaves, 0);
+		fresh = reshape(t, n, children, leaves, 0);
 		if (!fresh)
 			return false;
 	}
@@ -409,30 +495,30 @@ static bool remove_at(struct p4n_trie *t, void *_Atomic *slot, const struct p4n_
 
 bool p4n_trie_remove(struct p4n_trie *t, struct p4n_entry *e)
 {
-	void *_Atomic *slot = tree_of(t, e, false);
-	struct p4n_entry *holder;
+	struct p4n_tree *tree = tree_of(t, e, false);
 
-	if (!remove_at(t, slot, e, place_of(t, e), 0))
+	if (!remove_at(t, top_of(t, tree), e, place_of(t, e), 0))
 		return false;
-	if (t->rooted && !atomic_load(slot)) {
-		holder = holder_of(t, e, false);
-		p4n_hash_remove(&t->roots_writer, holder);
-		p4n_retire(t->limbo, p4n_slab_free, &t->root_slab, holder, t->root_slab.stride);
-	}
+	if (!t->staging)
+		forget_empty(t, tree);
 	return true;
 }
 
-void p4n_trie_replace(struct p4n_trie *t, struct p4n_entry *from, struct p4n_entry *to)
+bool p4n_trie_replace(struct p4n_trie *t, struct p4n_entry *from, struct p4n_entry *to)
 {
-	void *_Atomic *slot = tree_of(t, from, false);
+	const uint8_t *field = from->data + t->key_off + t->off;
 	struct place p = place_of(t, from);
-	struct p4n_node *n = atomic_load(slot);
+	struct p4n_node *n = own_node(t, top_of(t, tree_of(t, from, false)));
 
-	for (uint32_t depth = n->skip; depth < p.depth; depth += 1 + n->skip)
-		n = load(n, rank(n->children,
-				 nibble_at(from->data + t->key_off + t->off, depth)));
-	atomic_store_explicit(&n->ptr[n_children(n) + rank(n->leaves, p.bit)], to,
-			      memory_order_release);
+	for (uint32_t depth = n ? n->skip : 0; n && depth < p.depth; depth += 1 + n->skip) {
+		n = own_node(t, &n->ptr[rank(n->children, nibble_at(field, depth))]);
+		if (!n)
+			return false;
+	}
+	if (n)
+		atomic_store_explicit(&n->ptr[n_children(n) + rank(n->leaves, p.bit)], to,
+				      memory_order_release);
+	return n != NULL;
 }
 
 static void free_tree(struct p4n_node *n)
@@ -456,7 +542,7 @@ static void free_roots(struct p4n_trie *t)
 
 			if (!s)
 				continue;
-			free_tree(atomic_load(root_slot(p4n_slot_entry(s))));
+			free_tree(atomic_load(&held_tree(p4n_slot_entry(s))->root));
 			p4n_slab_free(&t->root_slab, p4n_slot_entry(s));
 		}
 	p4n_hash_destroy(&t->roots_writer);
@@ -464,7 +550,7 @@ static void free_roots(struct p4n_trie *t)
 
 void p4n_trie_destroy(struct p4n_trie *t)
 {
-	free_tree(atomic_load(&t->root));
+	free_tree(atomic_load(&t->tree.root));
 	if (t->rooted)
 		free_roots(t);
 	p4n_slab_destroy(&t->root_slab);
