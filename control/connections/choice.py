@@ -38,10 +38,16 @@ class PortPool:
         self._next: dict[int, int] = {}
         self._used: dict[int, set[int]] = {}
 
+    def resize(self, low: int, high: int) -> None:
+        """Give out ports of this range; those of another one that are in use stay so."""
+        if self._range != range(low, high + 1):
+            self._range = range(low, high + 1)
+            self._next.clear()
+
     def take(self, protocol: int) -> int | None:
         """A port that nobody uses; None if all are in use."""
         used = self._used.setdefault(protocol, set())
-        if len(used) == len(self._range):
+        if len(used) >= len(self._range) and used.issuperset(self._range):
             return None
         position = self._next.get(protocol, 0)
         while self._range[position] in used:

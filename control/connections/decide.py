@@ -20,11 +20,13 @@ from control.connections.record import (
 )
 from control.model import DesiredState, LoadBalancer, Placement
 from control.model.types import PROTOCOL_NUMBERS, ip_number, is_v6, port_range
+from control.policy.guard import guarded
 from control.policy.memory import Memory
 from control.policy.reasons import PORT_VF0, PuntReason
 from control.policy.rules import rule_sets
 from control.policy.view import View
 
+_LINK_LOCAL = 0xFE80 >> 6
 _judges: Memory[str, Judge] = Memory(128)
 
 
@@ -106,6 +108,7 @@ class Decider:
         }
         self._tenant_of = {g.vm.name: view.tenant(g.network) for g in guests}
         self._shared = self._make_shared()
+        self._unguarded = {g.vm.name for g in guests if not guarded(g.vm)}
         self._stateful = {g.vm.name for g in guests if g.stateful}
         self._judges = self._make_judges()
         self._services = {
@@ -232,13 +235,31 @@ class Decider:
         return judge is None or judge.allows(direction, flow)
 
     def still_allowed(self, connection: Connection) -> bool:
-        """Whether the present rules would allow a connection that exists, with the same replies."""
+        """Whether a connection that exists would be made today, with the same replies."""
         a, b, flow = connection.vm_a, connection.vm_b, connection.before
         return (
-            (a is None or self.allows(a, "out", flow))
+            self._has_its_ends(connection)
+            and (a is None or self.allows(a, "out", flow))
             and (b is None or self.allows(b, "in", connection.after))
             and (connection.translated or connection.barring == self.barring(a, b, flow))
         )
+
+    def _has_its_ends(self, connection: Connection) -> bool:
+        """Whether its addresses are still those of its VMs, and of its NIC."""
+        shared = connection.nat_port and self.shared_address(connection.after.src)
+        return (
+            self._holds(connection.vm_a, connection.zone_a, connection.before.src)
+            and self._holds(connection.vm_b, connection.zone_b, connection.after.dst)
+            and (connection.nat_port is None or bool(shared and shared.nic == connection.entry_nic))
+        )
+
+    def _holds(self, vm: str | None, tenant: int, address: int) -> bool:
+        """Whether a packet's end in an address space is that VM, or outside if it is None."""
+        owner = self._by_address.get((tenant, address))
+        if owner is not None or vm is None:
+            return owner == vm
+        free = vm in self._unguarded or address >> 118 == _LINK_LOCAL
+        return free and self._tenant_of.get(vm) == tenant
 
     def barring(self, vm_a: str | None, vm_b: str | None, flow: Flow) -> frozenset[str]:
         """Those of a flow's two VMs whose stateless rules deny the replies to it."""
@@ -286,7 +307,9 @@ class Decider:
         shared = next((s for s in router.snat if s.nic == punt.nic), None)
         if shared is None:
             return Refusal.NO_ADDRESS
-        pool = self.pools.setdefault(shared.address, PortPool(*port_range(shared.ports)))
+        low, high = port_range(shared.ports)
+        pool = self.pools.setdefault(shared.address, PortPool(low, high))
+        pool.resize(low, high)
         port = pool.take(flow.protocol)
         if port is None:
             return Refusal.NO_PORT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from control.model.state import Vm
 from control.model.types import ip_number, mac_number
 from control.policy.entries import Entry
 from control.policy.view import Guest, View
@@ -14,8 +15,13 @@ LINK_LOCAL = 0xFE80 << 112
 def guard_entries(view: View) -> Iterator[Entry]:
     """Addresses of every VF whose sources are checked."""
     for guest in view.local:
-        if guest.vm.source_guard and guest.vm.ips and not guest.vm.trust:
+        if guarded(guest.vm):
             yield from _guest(guest)
+
+
+def guarded(vm: Vm) -> bool:
+    """Whether a VM may send only from its own addresses."""
+    return vm.source_guard and bool(vm.ips) and not vm.trust
 
 
 def _guest(guest: Guest) -> Iterator[Entry]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from control.model.types import mac_number
 from control.policy.entries import Entry, Params
+from control.policy.guard import guarded
 from control.policy.mirrors import mirror_of
 from control.policy.rates import vf_rate
 from control.policy.reasons import PORT_PF, PORT_UPLINK
@@ -80,7 +81,7 @@ def _admission(view: View, guest: Guest, policy: int, rules_mirror: int) -> Entr
             ("stateful", int(guest.stateful)),
             ("tracked", view.tracked(guest.network)),
             ("spoof_check", int(vm.spoofchk and not vm.trust)),
-            ("source_guard", int(vm.source_guard and bool(vm.ips) and not vm.trust)),
+            ("source_guard", int(guarded(vm))),
             ("trusted", int(vm.trust)),
             ("mode", _mode(view, guest)),
             ("priority", vm.qos),

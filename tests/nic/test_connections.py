@@ -130,6 +130,37 @@ def test_a_change_of_stateless_rules_reaches_connections(nic: Any) -> None:
     one.rig.passes(vf(1), reply, vf(0))
 
 
+@pytest.mark.parametrize(
+    "changes", [{"vlan": 5}, {"ips": ["10.0.0.8/24"]}], ids=["another network", "another address"]
+)
+def test_a_vm_that_is_another_one_now_has_no_connections_of_the_former(
+    nic: Any, changes: dict[str, Any]
+) -> None:
+    one = nic(web())
+    one.first(vf(0), tcp(1, 2))
+    one.first(vf(1), udp(2, 4))
+    assert asyncio.run(one.manager.recheck()) == 0
+    one.change(web(**changes))
+    assert asyncio.run(one.manager.recheck()) == 2
+    assert one.rig.ports(vf(1), tcp(2, 1, "SA", sport=80, dport=4000)) == []
+
+
+def test_connections_end_with_their_shared_address(nic: Any) -> None:
+    one = nic(natted())
+    one.first(vf(0), sent_outside(1, UDP(sport=7777, dport=53)))
+    router = natted().routers[0].model_dump()
+    router["snat"][0]["ports"] = "30000-30001"
+    one.change(natted(routers=[router]))
+    assert asyncio.run(one.manager.recheck()) == 0
+    for sport, port in ((1, 30000), (2, 30001)):
+        ((_, frame),) = one.first(vf(0), sent_outside(1, UDP(sport=sport, dport=53)))
+        assert Ether(frame)[UDP].sport == port
+    assert one.refused(vf(0), sent_outside(1, UDP(sport=3, dport=53))) is Refusal.NO_PORT
+    router["snat"][0]["address"] = "192.0.2.9"
+    one.change(natted(routers=[router]))
+    assert asyncio.run(one.manager.recheck()) == 3
+
+
 def test_stateless_rules_are_judged_where_their_vm_is(nic: Any) -> None:
     one = nic(_beside_stateless({"direction": "out", "protocol": "tcp", "ports": 80}))
     one.first(vf(0), tcp(1, 2))
