@@ -31,7 +31,7 @@ PACKET_QUEUE = 4096
 NOTICE_QUEUE = 1 << 17  # idle entries and digests: what a full connection table can tell at once
 TAKEN = 1024  # packets or notices handed on together
 DIGEST_LIST = 100  # records per digest message at the most
-DIGEST_DELAY_NS = 100_000_000
+DIGEST_DELAY_NS = 100_000_000  # that a record may wait for others: what closes lingers for seconds
 DIGEST_ACK_NS = 10**9
 # These tables switch traffic over to entries written before, so they are changed last.
 SWITCHING_TABLES = ("port_table", "destination_table")
