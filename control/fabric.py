@@ -134,7 +134,9 @@ class Fabric:
         self._adopt(state)
         self._tags = self._store.load(POLICY_NUMBERS) or {}
         for nic in self._nics.values():
-            task = asyncio.create_task(nic.run(self._on_up), name=f"nic {nic.name}")
+            task = asyncio.create_task(
+                nic.run(self._on_up, self._on_refused), name=f"nic {nic.name}"
+            )
             task.add_done_callback(_log_defect)
             self._tasks.append(task)
 
@@ -166,6 +168,9 @@ class Fabric:
         reasons = "; ".join(nic.last_error or f"nothing listens at {nic.address}" for nic in down)
         names = ", ".join(nic.name for nic in down)
         raise ControlError(f"{names} cannot be programmed: {reasons}")
+
+    def _on_refused(self, nic: Nic) -> None:
+        self.bus.emit("nic", nic.name, f"not programmed: {nic.last_error}")
 
     async def _on_up(self, nic: Nic) -> None:
         """A session begins: program the NIC, and take its packets until the session ends."""

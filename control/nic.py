@@ -102,16 +102,23 @@ class Nic:
         """Wait until a session ends because the NIC refused something; see ``last_error``."""
         await self._failed.wait()
 
-    async def run(self, on_up: Callable[[Nic], Awaitable[None]]) -> None:
-        """Connect, call ``on_up``, and connect again whenever the session ends, until cancelled."""
+    async def run(
+        self, on_up: Callable[[Nic], Awaitable[None]], on_refused: Callable[[Nic], None]
+    ) -> None:
+        """Connect, call ``on_up``, and connect again whenever the session ends, until cancelled.
+
+        ``on_refused`` is called when the NIC has refused something anew; see ``last_error``.
+        """
         while True:
             await self._wait_listening()
             try:
                 await self._one_session(on_up)
             except (RpcError, ControlError, OSError) as error:
-                self.last_error = str(error)
+                known, self.last_error = self.last_error, str(error)
                 if not _is_away(error):
                     self._failed.set()
+                    if known != self.last_error:
+                        on_refused(self)
                 LOG.warning("%s: session ended: %s", self.name, error)
                 await asyncio.sleep(_RETRY_S)
 
@@ -143,6 +150,7 @@ class Nic:
             self.sessions += 1
             try:
                 await on_up(self)
+                self.last_error = ""
                 self._up.set()
                 await session.wait_ended()
             finally:

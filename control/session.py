@@ -117,15 +117,12 @@ class P4Session:
         while True:
             self._send_arbitration()
             advice = await self._next_advice()
-            highest = advice.election_id.high << 64 | advice.election_id.low
+            highest = _number(advice.election_id)
             if advice.status.code == rpc_code.OK:
                 self._leading = True
                 return
             if advice.status.code != rpc_code.NOT_FOUND or highest <= self._election_id:
-                raise RpcError(
-                    rpc_code.ALREADY_EXISTS,
-                    f"another controller is primary (election id {highest}); end it first",
-                )
+                raise _outvoted(highest)
             self._election_id = highest
 
     def _send_arbitration(self) -> None:
@@ -256,13 +253,22 @@ class P4Session:
             if not self._leading:
                 self._advice.put_nowait(message.arbitration)
             elif message.arbitration.status.code != rpc_code.OK:
-                LOG.warning("%s: another controller has become primary", self.address)
+                self._open_stream().fail(_outvoted(_number(message.arbitration.election_id)))
         elif kind == "digest":
             self._listen.digest(message.digest)
         elif kind == "idle_timeout_notification":
             self._listen.idle(message.idle_timeout_notification.table_entry)
         elif kind == "error":
             LOG.error("%s: %s", self.address, message.error.message)
+
+
+def _number(election: p4r.Uint128) -> int:
+    return election.high << 64 | election.low
+
+
+def _outvoted(highest: int) -> RpcError:
+    words = f"another controller is primary (election id {highest}); end it first"
+    return RpcError(rpc_code.ALREADY_EXISTS, words)
 
 
 def failed_updates(error: RpcError) -> dict[int, tuple[str, str]]:

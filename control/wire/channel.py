@@ -109,10 +109,12 @@ class Stream:
 
     def expire(self, timeout: float) -> None:
         """End because the server has taken too long."""
+        self.fail(RpcError(DEADLINE_EXCEEDED, f"no answer within {timeout:.0f} s"))
+
+    def fail(self, error: RpcError) -> None:
+        """End with an error, if it has not ended."""
         if not self.ended.done():
-            self.ended.set_exception(
-                RpcError(DEADLINE_EXCEEDED, f"no answer within {timeout:.0f} s")
-            )
+            self.ended.set_exception(error)
 
     def cancel(self) -> None:
         """Leave the call, if it has not ended."""

@@ -137,9 +137,9 @@ def _fill(address: str, device_id: int, config: Any, entities: list[Any]) -> Non
 
 
 @contextmanager
-def primary(stub: Any, device_id: int) -> Iterator[Any]:
-    """A stream that makes this client the primary controller."""
-    election = p4r.Uint128(low=1)
+def primary(stub: Any, device_id: int, number: int = 1) -> Iterator[Any]:
+    """A stream that makes this client the primary controller, with that election id."""
+    election = p4r.Uint128(low=number)
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
     stream = stub.StreamChannel(iter(requests.get, None))
     requests.put(

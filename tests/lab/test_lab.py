@@ -6,10 +6,13 @@ import os
 import signal
 import sys
 
+import grpc
 import pytest
+from finsy.proto import p4r, p4r_grpc
 
 from bench.traffic import guest, guest_service
 from control.errors import ControlError, RefusedError
+from p4native.p4runtime.copy import primary
 from topologies import tour
 from topologies.lab import Lab
 
@@ -52,6 +55,32 @@ def test_a_rule_acts_at_once_and_its_removal_too(lab: Lab) -> None:
     finally:
         lab.run(lab.controller.acl_delete(name))
     assert one.pings(three.ip, count=3) == 3
+
+
+def test_a_nic_that_another_controller_took_is_taken_back(lab: Lab) -> None:
+    """What it changed meanwhile is as the desired state has it again."""
+    nic = lab.controller.fabric.nic("nic1")
+    one, two = lab.vm("vm1"), lab.vm("vm2")
+    everything = p4r.Entity(table_entry=p4r.TableEntry())
+    with grpc.insecure_channel(nic.address) as channel:
+        stub = p4r_grpc.P4RuntimeStub(channel)
+        with primary(stub, nic.device_id, 500) as election:
+            wait_for(lambda: not nic.is_up)
+            request = p4r.ReadRequest(device_id=nic.device_id, entities=[everything])
+            entities = [entity for part in stub.Read(request) for entity in part.entities]
+            updates = [
+                p4r.Update(type=p4r.Update.Type.DELETE, entity=entity)
+                for entity in entities
+                if not entity.table_entry.is_const
+            ]
+            stub.Write(
+                p4r.WriteRequest(device_id=nic.device_id, election_id=election, updates=updates)
+            )
+            assert one.pings(two.ip, wait=0.3) == 0
+            wait_for(lambda: "another controller is primary" in nic.last_error)
+    wait_for(lambda: nic.is_up)
+    assert one.pings(two.ip) == 1
+    assert any("another controller" in event.line() for event in lab.bus.recent)
 
 
 def test_a_higher_priority_wins(lab: Lab) -> None:
