@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from control.errors import RefusedError
-from control.model import DesiredState, Vm
+from control.model import DesiredState, Server, Vm
+from control.model.state import UNTAGGED_ID
 from control.model.types import PROTOCOL_NUMBERS, ip_number, is_v6, mac_number
 from control.policy.view import ROUTER_MAC
 
 UNKNOWN_MAC = 0x02FFFFFFFFFF
+BROADCAST_MAC = 0xFFFFFFFFFFFF
+LIMITED_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _SHAPE = re.compile(r"(tcp|udp|icmp|icmpv6)\s+(\S+)\s*>\s*(\S+)")
 EXAMPLE = "tcp 10.0.0.1:40000 > 10.0.0.2:80"
 
@@ -69,14 +73,32 @@ def _end(text: str, with_port: bool) -> tuple[ipaddress.IPv4Address | ipaddress.
 def _destination_mac(
     state: DesiredState, vm: Vm, dst: ipaddress.IPv4Address | ipaddress.IPv6Address
 ) -> int:
-    """The MAC that the guest would use: its neighbour's, or the gateway's."""
+    """The MAC that the guest would use: its neighbour's, the gateway's, or a group's."""
     network = state.segment(vm)
-    services = {b.address for b in state.load_balancers if b.network == vm.network}
     own = [ipaddress.ip_interface(ip) for ip in vm.ips]
+    group = _group_mac(dst, [interface.network for interface in own])
+    if group is not None:
+        return group
+    services = {b.address for b in state.load_balancers if b.network == vm.network}
     if str(dst) in services or not any(dst in interface.network for interface in own):
         return ROUTER_MAC
-    for other in state.vms:
+    neighbors: list[Vm | Server] = [v for v in state.vms if state.segment(v).id == network.id]
+    if network.id == UNTAGGED_ID:
+        neighbors += state.servers
+    for other in neighbors:
         known = {ip_number(ip) for ip in other.ips if is_v6(ip) == (dst.version == 6)}
-        if state.segment(other).id == network.id and int(dst) in known:
+        if int(dst) in known:
             return mac_number(other.mac)
     return UNKNOWN_MAC
+
+
+def _group_mac(
+    dst: ipaddress.IPv4Address | ipaddress.IPv6Address,
+    links: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network],
+) -> int | None:
+    """The MAC of a broadcast or multicast address (RFC 1112, 2464); None of any other."""
+    if dst.is_multicast:
+        v4, v6 = 0x01005E000000 | int(dst) & 0x7FFFFF, 0x333300000000 | int(dst) & 0xFFFFFFFF
+        return v4 if dst.version == 4 else v6
+    everyone = {link.broadcast_address for link in links if link.version == 4}
+    return BROADCAST_MAC if dst in everyone or dst == LIMITED_BROADCAST else None

@@ -255,6 +255,10 @@ def _forward(tables: Tables, way: Way) -> None:
         way.out_port = PORT_UPLINK
         way.say("forward", f"{_mac(mac)} is beyond the uplink by which it came")
         return
+    if entry is None and mac >> 40 & 1:
+        way.group = way.network
+        way.say("forward", "to everyone in its network")
+        return
     if entry is None:
         role = ROLE_VF if way.from_vf else ROLE_UPLINK if way.in_port < PORT_PF else 2
         entry = tables.exact("unknown_table", **{"network": way.network, "from": role})

@@ -16,7 +16,7 @@ from control.model import DesiredState
 from control.policy import compile_nic
 from control.policy.reasons import DropReason, PuntReason, drop_index
 
-from .rig import Rig, state, vf, vm
+from .rig import PF, UPLINK, Rig, state, vf, vm
 from .stateful import natted
 
 
@@ -116,6 +116,26 @@ def test_agrees_with_the_nic(rig: Rig) -> None:
         outcomes.add(way.drop or way.punt or way.out_port)
         _check(rig, way, question, text)
     assert len(outcomes) >= 8
+
+
+@pytest.mark.parametrize(
+    ("dst", "ports"),
+    [
+        ("10.0.0.255", [UPLINK, PF, vf(1), vf(2)]),
+        ("255.255.255.255", [UPLINK, PF, vf(1), vf(2)]),
+        ("224.0.0.5", [UPLINK, PF, vf(1), vf(2)]),
+        ("10.0.0.99", [PF]),
+    ],
+)
+def test_groups_and_the_server_itself(rig: Rig, dst: str, ports: list[int]) -> None:
+    servers = [state().servers[0].model_dump() | {"ips": ["10.0.0.99/24"]}, state().servers[1]]
+    desired = state(servers=servers)
+    tables = Tables(rig.configure(desired).entries)
+    question = parse_question(f"udp 10.0.0.1:5 > {dst}:6", desired, desired.vm("vm1"))
+    way = trace(tables, question, vf(0))
+    assert (way.drop, way.group is not None) == (None, len(ports) > 1)
+    assert rig.ports(vf(0), _packet(question)) == ports
+    assert len(ports) > 1 or way.out_port == ports[0]
 
 
 def _check(rig: Rig, way: Way, question: Question, text: str) -> None:
