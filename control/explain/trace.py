@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from control.explain.question import Question
 from control.explain.tables import Tables
+from control.model.state import TUNNEL_MAC_PREFIX
 from control.policy.entries import Entry
 from control.policy.networks import ROLE_UPLINK, ROLE_VF
 from control.policy.reasons import (
@@ -109,7 +110,9 @@ def _port(tables: Tables, way: Way) -> None:
     way.policy, way.stateful = settings.get("policy", 0), settings.get("stateful", 0)
     way.mode, way.router = settings.get("mode", 0), settings.get("router", 0)
     way.say("port", f"enters at {port_name(way.in_port)}", entry)
-    if settings.get("spoof_check") and settings["mac"] != way.packet.src_mac:
+    if way.from_vf and way.packet.dst_mac >> 16 == TUNNEL_MAC_PREFIX:
+        way.dropped("network", DropReason.UNKNOWN_DESTINATION)
+    elif settings.get("spoof_check") and settings["mac"] != way.packet.src_mac:
         way.dropped("admission", DropReason.SPOOFED_MAC, entry)
 
 

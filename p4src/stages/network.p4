@@ -4,7 +4,8 @@
 //   in:  outer headers or network_tag; of a resumed packet the network it was in
 //   out: network, tenant, routed, frame_length; the VM's frame alone in the headers
 //
-// A miss is a VLAN or VNI that no VM here uses: dropped, and counted as such.
+// A miss is a VLAN or VNI that no VM here uses: dropped, and counted as such. Tunnel ends are for no
+// guest: what it sent to one in VXLAN would be unpacked there, in whatever network it named.
 #ifndef STAGES_NETWORK_P4
 #define STAGES_NETWORK_P4
 
@@ -90,6 +91,8 @@ control NetworkStage(inout headers_t hdr, inout metadata_t meta, in standard_met
         if (hdr.ethernet.dst[47:16] == ROUTER_MAC_PREFIX
             && (meta.in_role == ROLE_VF || hdr.ethernet.dst[15:0] == meta.router)) {
             meta.routed = 1;
+        } else if (hdr.ethernet.dst[47:16] == VTEP_MAC_PREFIX && meta.in_role == ROLE_VF) {
+            meta.drop = DROP_UNKNOWN_DESTINATION;
         }
     }
 }

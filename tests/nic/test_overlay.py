@@ -76,6 +76,16 @@ def test_tunnel_frames_reach_the_vm_of_their_network(rig: Rig) -> None:
     rig.drops(UPLINK, _outer(1, 2, BLUE, udp(4, 1)), DropReason.UNKNOWN_NETWORK, UPLINK)
 
 
+def test_a_guest_cannot_send_into_a_tunnel(rig: Rig) -> None:
+    rig.configure(state(vms=[vm(1), vm(2, trust=True, spoofchk=False, source_guard=False)]))
+    tunnelled = _outer(1, 2, BLUE, udp(4, 1))
+    rig.drops(vf(1), tunnelled, DropReason.UNKNOWN_DESTINATION, vf(1))
+    tunnelled[Ether].src, tunnelled[IP].src = mac(1), "10.0.0.1"
+    rig.drops(vf(0), tunnelled, DropReason.UNKNOWN_DESTINATION, vf(0))
+    tunnelled[Ether].dst = mac(2)  # a guest's own VXLAN to another guest is payload
+    rig.passes(vf(0), tunnelled, vf(1))
+
+
 def test_unknown_destinations_drop_or_flood(rig: Rig) -> None:
     rig.configure(_overlay())
     rig.drops(vf(0), udp(1, 9), DropReason.UNKNOWN_DESTINATION, vf(0))
