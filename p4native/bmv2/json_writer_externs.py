@@ -7,6 +7,7 @@ from typing import Any
 
 from p4native.bmv2.json_writer_context import Context, Json, number
 from p4native.bmv2.json_writer_exprs import ExprWriter
+from p4native.bmv2.model import LOG_PLACEHOLDER
 from p4native.frontend.types import BitsType, underlying
 from p4native.midend import core
 
@@ -112,6 +113,13 @@ class ExternWriter:
 
     def _log_msg(self, s: core.Extern) -> list[Any]:
         values = [self.exprs.argument(a) for a in s.args[1]] if len(s.args) > 1 else []
+        places = len(LOG_PLACEHOLDER.findall(s.args[0]))
+        if places != len(values):
+            self.context.error(
+                f"the message of log_msg has {{}} {places} times for {len(values)} values",
+                s.loc,
+                "invalid",
+            )
         return [
             {"type": "string", "value": s.args[0]},
             {"type": "parameters_vector", "value": values},

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
+
+LOG_PLACEHOLDER = re.compile(r"(?<!\\)\{[^}]*\}")
+"""Where log_msg's text has a value: a backslash makes a brace an ordinary character."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from p4native.bmv2 import model as m
 from p4native.codegen.expr import ExprGen
 from p4native.codegen.names import c_string
 from p4native.codegen.values import Val
-
-_HOLE = re.compile(r"(?<!\\)\{[^}]*\}")
 
 
 def emit_log(exprs: ExprGen, args: tuple[m.Expr, ...]) -> None:
@@ -18,7 +14,9 @@ def emit_log(exprs: ExprGen, args: tuple[m.Expr, ...]) -> None:
     values = args[1].items if len(args) > 1 and isinstance(args[1], m.Vector) else ()
     if not isinstance(template, m.StringConst):
         raise exprs.fail("log_msg needs a format string")
-    pieces = [p.replace("\\{", "{").replace("\\}", "}") for p in _HOLE.split(template.value)]
+    pieces = [
+        p.replace("\\{", "{").replace("\\}", "}") for p in m.LOG_PLACEHOLDER.split(template.value)
+    ]
     if len(pieces) - 1 != len(values):
         raise exprs.fail(f"log_msg has {len(pieces) - 1} placeholders for {len(values)} values")
     out = exprs.out

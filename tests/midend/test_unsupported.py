@@ -28,6 +28,19 @@ CASES = {
         "odd_t {",
         "multiple of 8 bits",
     ),
+    "negative size": (
+        {
+            "locals": "table t { key = { hdr.h.a : exact; } actions = { NoAction; }\nsize = -1; }",
+            "apply": "t.apply();",
+        },
+        "size = -1",
+        "must not be negative",
+    ),
+    "message without its values": (
+        {"apply": '\nlog_msg("{} of {}", { meta.x });'},
+        "log_msg(",
+        "has {} 2 times for 1 values",
+    ),
     "wide shift": (
         {"apply": "meta.w = meta.w\n<< meta.w;"},
         "meta.w = meta.w",

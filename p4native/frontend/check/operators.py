@@ -7,7 +7,7 @@ from p4native.frontend.check import consteval
 from p4native.frontend.check.coerce import coerce, int_to_bits, same_width, to_numeric
 from p4native.frontend.check.context import Context
 from p4native.frontend.check.infer import merge
-from p4native.frontend.check.typerefs import resolve_type
+from p4native.frontend.check.typerefs import MAX_WIDTH, resolve_type
 from p4native.frontend.types import (
     BOOL,
     INT,
@@ -458,6 +458,16 @@ def _constant_bound(ctx: Context, expr: ir.Expression) -> int | None:
     return value
 
 
+def _sliced_width(expr: ir.Expression) -> int | None:
+    """How many bits a slice may choose from; None if the operand has none.
+
+    The bits of an `int` that is known here go on for ever: as far as any width may.
+    """
+    if isinstance(expr.type, BitsType):
+        return expr.type.width
+    return MAX_WIDTH if isinstance(expr.type, IntType) and isinstance(expr.value, int) else None
+
+
 def check_slice(ctx: Context, expr: ir.Slice) -> ir.Expression:
     """`e[hi:lo]`."""
     expr.expr = to_numeric(_operand(ctx, expr.expr))
@@ -466,7 +476,8 @@ def check_slice(ctx: Context, expr: ir.Slice) -> ir.Expression:
     t = expr.expr.type
     if t is UNKNOWN:
         return expr
-    if not isinstance(t, BitsType):
+    width = _sliced_width(expr.expr)
+    if width is None:
         return ctx.bad(expr, f"bits can only be extracted from 'bit' and 'int' types, not '{t}'")
     hi, lo = _constant_bound(ctx, expr.hi), _constant_bound(ctx, expr.lo)
     if hi is None or lo is None:
@@ -475,8 +486,8 @@ def check_slice(ctx: Context, expr: ir.Slice) -> ir.Expression:
     for bound in (hi, lo):
         if bound < 0:
             return ctx.bad(expr, f"negative bit index {bound}")
-        if bound >= t.width:
-            return ctx.bad(expr, f"bit index {bound} is not below the width {t.width}")
+        if bound >= width:
+            return ctx.bad(expr, f"bit index {bound} is not below the width {width}")
     if lo > hi:
         return ctx.bad(expr, f"the low bit index {lo} is above the high one {hi}")
     expr.type = bits(hi - lo + 1)
@@ -493,7 +504,8 @@ def check_plus_slice(ctx: Context, expr: ir.PlusSlice) -> ir.Expression:
     t = expr.expr.type
     if UNKNOWN in (t, expr.base.type):
         return expr
-    if not isinstance(t, BitsType):
+    sliced = _sliced_width(expr.expr)
+    if sliced is None:
         return ctx.bad(expr, f"bits can only be extracted from 'bit' and 'int' types, not '{t}'")
     width = _constant_bound(ctx, expr.width)
     if width is None:
@@ -504,12 +516,14 @@ def check_plus_slice(ctx: Context, expr: ir.PlusSlice) -> ir.Expression:
     if not isinstance(base, int):
         if not isinstance(expr.base.type, BitsType):
             return ctx.bad(expr, f"a bit index cannot have type '{expr.base.type}'")
+        if not isinstance(t, BitsType):
+            return ctx.bad(expr, "a bit index known at run time only needs an operand of a width")
         expr.type = bits(width)
         return expr
     if base < 0:
         return ctx.bad(expr, f"negative bit index {base}")
-    if base >= t.width or base + width > t.width:
-        return ctx.bad(expr, f"bit index {base + width - 1} is not below the width {t.width}")
+    if base + width > sliced:
+        return ctx.bad(expr, f"bit index {base + width - 1} is not below the width {sliced}")
     found = ir.Slice(
         expr.expr,
         ir.IntLit(base + width - 1, type=INT, value=base + width - 1, loc=expr.base.loc),

@@ -268,6 +268,12 @@ def _property(ctx: Context, prop: ir.Property) -> None:
             ctx.type_error("'size' must be an integer", prop.expr.loc)
         elif not is_constant(prop.expr):
             ctx.type_error("'size' must be a compile-time constant", prop.expr.loc)
+    elif prop.name == "priority_delta":
+        value = prop.expr.value
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            ctx.error("invalid", "'priority_delta' must be a constant of 0 or more", prop.expr.loc)
+    elif prop.name == "largest_priority_wins" and not isinstance(prop.expr.value, bool):
+        ctx.error("unexpected", "'largest_priority_wins' must be true or false", prop.expr.loc)
 
 
 def _entry(ctx: Context, table: ir.TableDecl, entry: ir.Entry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from p4native.frontend import ir
@@ -303,30 +304,47 @@ class Tables:
             ]
             action = lowered.variants[target][0]
             args = self._control_args(owner, entry.call)
-            table.entries.append(
-                core.Entry(
-                    keys, action, args, i + 1, entry.loc, entry.is_const or decl.entries_const
-                )
+            place = self._annotated_priority(owner, entry) or i + 1
+            const = entry.is_const or decl.entries_const
+            table.entries.append(core.Entry(keys, action, args, place, entry.loc, const))
+            given = entry.priority
+            priorities.append(
+                None if given is None else self.work.exprs.number(owner, given, "a priority")
             )
-            priorities.append(self._priority(owner, entry))
         self._rank(decl, table, priorities)
+        self._leave_out_repeated(table)
 
-    def _priority(self, owner: Frame, entry: ir.Entry) -> int | None:
-        if entry.priority is None:
-            for a in entry.annotations:
-                if a.name == "priority" and a.exprs:
-                    return -self.work.exprs.number(owner, a.exprs[0], "a priority")
-            return None
-        return self.work.exprs.number(owner, entry.priority, "a priority")
+    def _leave_out_repeated(self, table: core.Table) -> None:
+        """Keys that are told apart by nothing but priorities may come again, others may not.
+
+        BMv2 ends when it loads such an entry; it could never match.
+        """
+        if not all(key.match in ("exact", "lpm") for key in table.keys):
+            return
+        ones = [(1 << core.scalar_width(key.expr.type)) - 1 for key in table.keys]
+        first: dict[tuple[tuple[int, int], ...], core.Entry] = {}
+        for entry in table.entries:
+            keys = tuple(_value_and_mask(v, m) for v, m in zip(entry.keys, ones, strict=True))
+            same = first.setdefault(keys, entry)
+            if same is not entry:
+                self.work.reporter.warning(
+                    "duplicate",
+                    "an earlier entry has the same key: this one never matches",
+                    entry.loc,
+                    (same.loc, "the earlier one"),
+                )
+        table.entries = list(first.values())
+
+    def _annotated_priority(self, owner: Frame, entry: ir.Entry) -> int | None:
+        """What `@priority(N)` says, in BMv2's own counting."""
+        for a in entry.annotations:
+            if a.name == "priority" and a.exprs:
+                return self.work.exprs.number(owner, a.exprs[0], "a priority")
+        return None
 
     def _rank(self, decl: ir.TableDecl, table: core.Table, priorities: list[int | None]) -> None:
         """Turn P4 priorities (largest wins unless told otherwise) to BMv2's (smallest wins)."""
         if all(p is None for p in priorities):
-            return
-        if any(p is not None and p <= 0 for p in priorities):  # @priority annotations: BMv2's own
-            for entry, p in zip(table.entries, priorities, strict=True):
-                if p is not None:
-                    entry.priority = -p
             return
         prop = decl.property("largest_priority_wins")
         largest = prop is None or prop.expr.value is not False
@@ -341,24 +359,59 @@ class Tables:
             raise Unsupported(
                 f"the priorities of table '{decl.name}' fall below 0", decl.loc, "overlimit"
             )
+        self._warn_of_priorities(decl, known, largest)
         order = sorted(range(len(known)), key=lambda i: -known[i] if largest else known[i])
         for rank, i in enumerate(order):
             table.entries[i].priority = rank + 1
+
+    def _warn_of_priorities(self, decl: ir.TableDecl, known: list[int], largest: bool) -> None:
+        """Entries that share a priority, and the first that stands behind one it wins over."""
+        warning = self.work.reporter.warning
+        entries = decl.entries or []
+        earlier: dict[int, ir.Entry] = {}
+        for priority, entry in zip(known, entries, strict=True):
+            first = earlier.setdefault(priority, entry)
+            if first is not entry:
+                message = f"this entry and an earlier one have the same priority {priority}"
+                warning("duplicate-priorities", message, entry.loc, (first.loc, "the earlier one"))
+        for i, (one, other) in enumerate(pairwise(known), 1):
+            if one < other if largest else one > other:
+                message = f"an entry of priority {other} stands behind one of priority {one}"
+                place = (entries[i - 1].loc, "that one")
+                warning("entries-out-of-priority-order", message, entries[i].loc, place)
+                return
 
     def _properties(self, owner: Frame, decl: ir.TableDecl, table: core.Table) -> None:
         for prop in decl.properties:
             if prop.name not in KNOWN_PROPERTIES:
                 self.work.reporter.warning(
-                    "ignored", f"table property '{prop.name}' is not known and ignored", prop.loc
+                    "ignore-prop",
+                    f"table property '{prop.name}' is not known and ignored",
+                    prop.loc,
                 )
         size = decl.property("size")
         if size is not None:
-            table.size = self.work.exprs.size(owner, size.expr, "a table's size")
+            self._size(owner, decl, table, size)
         timeout = decl.property("support_timeout")
         table.timeout = timeout is not None and timeout.expr.value is True
         table.implementation = self._resource(owner, decl, "implementation", _PROFILES)
         table.counter = self._resource(owner, decl, "counters", ("direct_counter",))
         table.meter = self._resource(owner, decl, "meters", ("direct_meter",))
+
+    def _size(self, owner: Frame, decl: ir.TableDecl, table: core.Table, prop: ir.Property) -> None:
+        size = table.size = self.work.exprs.size(owner, prop.expr, "a table's size")
+        if size < 0:
+            raise Unsupported(
+                f"a table's size must not be negative, it is {size}", prop.loc, "invalid"
+            )
+        if not decl.keys and size != 1:
+            self.work.reporter.warning(
+                "mismatch", f"size {size} has no effect: the table has no key", prop.loc
+            )
+        elif decl.entries is not None and decl.entries_const:
+            self.work.reporter.warning(
+                "mismatch", f"size {size} has no effect: the table's entries are constant", prop.loc
+            )
 
     def _resource(
         self, owner: Frame, decl: ir.TableDecl, name: str, kinds: tuple[str, ...]
@@ -397,6 +450,11 @@ class Tables:
         instance = self.work.blocks.extern_object(owner, call, name, prop.annotations, prop.loc)
         instance.in_place = True
         return instance
+
+
+def _value_and_mask(key: core.KeyValue, ones: int) -> tuple[int, int]:
+    mask = 0 if key.any else ones if key.mask is None else key.mask
+    return key.value & mask, mask
 
 
 def _annotated_name(element: ir.KeyElement) -> str | None:
