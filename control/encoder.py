@@ -168,9 +168,14 @@ class Encoder:
             for name, number in entry.params:
                 action.params.add(param_id=parameters.pop(name), value=canonical(number))
         except KeyError as error:
-            raise self._mismatch(entry, f"no {error.args[0]!r}") from None
+            raise self._mismatch(
+                entry, f"no {error.args[0]!r}, which the controller writes"
+            ) from None
         if parameters:
-            raise self._mismatch(entry, f"a parameter {next(iter(parameters))!r} more")
+            surplus = next(iter(parameters))
+            raise self._mismatch(
+                entry, f"a parameter {surplus!r} that the controller does not write"
+            )
         target.priority = entry.priority
         target.idle_timeout_ns = entry.idle_timeout_ns
         if entry.meter is not None:
@@ -180,8 +185,8 @@ class Encoder:
     def _mismatch(self, entry: Entry, what: str) -> ControlError:
         """The program and the controller are of different versions."""
         return ControlError(
-            f"the P4 program on the NIC has {what} in table {entry.table}, action {entry.action}, "
-            "than the controller writes; take p4src and control from one version."
+            f"the P4 program on the NIC has {what} (table {entry.table}, action {entry.action}); "
+            "take p4src and control from one version."
         )
 
     def group(self, group: Group) -> p4r.Entity:

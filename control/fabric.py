@@ -165,6 +165,8 @@ class Fabric:
             if task.done():
                 task.result()  # a defect: its traceback belongs into the log
         down = [nic for nic in self._nics.values() if not nic.is_up]
+        # One that has refused something says why; those behind it were not waited for.
+        down = [nic for nic in down if nic.last_error] or down
         reasons = "; ".join(nic.last_error or f"nothing listens at {nic.address}" for nic in down)
         names = ", ".join(nic.name for nic in down)
         raise ControlError(f"{names} cannot be programmed: {reasons}")

@@ -74,10 +74,10 @@ def test_ternary_values_are_masked_and_ranges_kept(encoder: Encoder) -> None:
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        (Entry("none_table", (), "deny"), "'none_table'"),
+        (Entry("none_table", (), "deny"), "no 'none_table', which the controller writes"),
         (Entry("rules_table", (("colour", 1),), "deny"), "'colour'"),
         (Entry("rules_table", (), "permit"), "'permit'"),
-        (Entry("port_table", (), "admit", (("mac", 1),)), "'policy'"),
+        (Entry("port_table", (), "admit", (("mac", 1),)), "a parameter 'policy' that"),
         (Entry("port_table", (), "admit", (("mac", 1), ("speed", 1))), "'speed'"),
     ],
 )
