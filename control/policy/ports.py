@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import ipaddress
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from control.model.types import mac_number
+from control.model.types import is_v6, mac_number
 from control.policy.entries import Entry, Params
 from control.policy.guard import guarded
 from control.policy.mirrors import mirror_of
@@ -27,7 +28,7 @@ def port_entries(
     yield from _pf(view)
     for guest in view.local:
         policy = policies.get(guest.vm.name, 0)
-        yield _replica(view, guest)
+        yield _replica(view, guest, has_rules=bool(policy))
         yield _admission(view, guest, policy, int(policy in mirroring))
         yield _destination(view, guest, policy, int(policy in mirroring))
 
@@ -52,7 +53,7 @@ def _pf(view: View) -> Iterator[Entry]:
     mode = ("mode", MODES["vepa" if view.nic.mode == "vepa" else "veb"])
     yield Entry("port_table", match, "admit_pf", (*_untagged(view), mode), note=note)
     if view.server is not None:
-        own = (("mac", mac_number(view.server.mac)), ("mirror", 0))
+        own = _copies(view.server.mac, 0, has_rules=False, ips=())
         yield Entry("replica_table", match, "copy_to_vf", own, note=note)
 
 
@@ -115,8 +116,22 @@ def _destination(view: View, guest: Guest, policy: int, rules_mirror: int) -> En
     return Entry("destination_table", match, "deliver", params, note=note)
 
 
-def _replica(view: View, guest: Guest) -> Entry:
+def _replica(view: View, guest: Guest, *, has_rules: bool) -> Entry:
     """Copies of group-addressed frames: not to the VF whose own they are."""
-    params = (("mac", mac_number(guest.vm.mac)), ("mirror", mirror_of(view, guest, "in")))
+    mirror = mirror_of(view, guest, "in")
+    params = _copies(guest.vm.mac, mirror, has_rules=has_rules, ips=guest.vm.ips)
     note = f"VF {guest.placement.vf} of {guest.vm.name}"
     return Entry("replica_table", (("port", guest.port),), "copy_to_vf", params, note=note)
+
+
+def _copies(mac: str, mirror: int, *, has_rules: bool, ips: Iterable[str]) -> Params:
+    """How a port gets copies; where there are rules, of IPv4 only what is for everyone."""
+    subnets = (ipaddress.IPv4Interface(ip).network for ip in ips if not is_v6(ip))
+    wide = (subnet for subnet in subnets if subnet.prefixlen < 31)
+    broadcast = next((int(subnet.broadcast_address) for subnet in wide), 0)
+    return (
+        ("mac", mac_number(mac)),
+        ("mirror", mirror),
+        ("rules", int(has_rules)),
+        ("subnet_broadcast", broadcast),
+    )

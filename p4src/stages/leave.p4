@@ -2,7 +2,8 @@
 //
 //   CPU:      the packet_in header
 //   mirrored: cut to the session's length, otherwise as it arrived
-//   replica:  dropped where the sender is, and where VFs must not see each other
+//   replica:  dropped where the sender is, where VFs must not see each other, and where it would
+//             pass a VM's rules by
 //   uplink:   the network's tag, or VXLAN towards the server of `tunnel` (for floods, of the
 //             replica's instance)
 //
@@ -14,13 +15,19 @@ const bit<32> INSTANCE_INGRESS_COPY = 1;
 const bit<32> INSTANCE_EGRESS_COPY = 2;
 
 control ReplicaStage(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t std) {
+    bit<1> has_rules = 0;
+    ipv4_t broadcast = 0;
+
     // Its own MAC tells what a ToR reflects to the VF (or PF) that sent it.
     @id(0x010000c0)
-    action copy_to_vf(@id(1) mac_t mac, @id(2) bit<16> mirror) {
+    action copy_to_vf(@id(1) mac_t mac, @id(2) bit<16> mirror, @id(3) bit<1> rules,
+                      @id(4) ipv4_t subnet_broadcast) {
         if (hdr.ethernet.src == mac) {
             mark_to_drop(std);
         }
         meta.in_mirror = mirror;
+        has_rules = rules;
+        broadcast = subnet_broadcast;
     }
 
     @id(0x020000c0)
@@ -47,6 +54,15 @@ control ReplicaStage(inout headers_t hdr, inout metadata_t meta, inout standard_
             mark_to_drop(std);
         } else {
             replica_table.apply();
+            // Receivers take a packet to their own address also out of a frame to a group, which
+            // their rules have not seen.
+            if (has_rules == 1 && meta.group_addressed == 1) {
+                bool to_one = hdr.ipv4.isValid() && hdr.ipv4.dst[31:28] != 0xe
+                              && hdr.ipv4.dst != 0xffffffff && hdr.ipv4.dst != broadcast;
+                if (to_one || (hdr.ipv6.isValid() && hdr.ipv6.dst[127:120] != 0xff)) {
+                    mark_to_drop(std);
+                }
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, IPv6
 from scapy.layers.l2 import ARP, Ether
@@ -80,6 +81,22 @@ def test_ipv6_rules_and_neighbour_discovery(rig: Rig) -> None:
     rig.passes(vf(2), Ether(src=mac(3), dst=mac(2)) / ping, vf(1))
     probe = IPv6(src="fd00::1", dst="fd00::2") / ICMPv6ND_NS(tgt="fd00::2")
     rig.passes(vf(0), Ether(src=mac(1), dst=mac(2)) / probe, vf(1))
+
+
+@pytest.mark.parametrize("group_mac", ["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:05"])
+def test_a_frame_to_a_group_does_not_pass_the_rules_by(rig: Rig, group_mac: str) -> None:
+    groups = [{"name": "web", "stateful": False, "rules": [{"protocol": "tcp", "ports": 80}]}]
+    rig.configure(state(groups=groups, vms=[vm(1), vm(2, groups=["web"]), vm(3)]))
+    for layer in (IP(src="10.0.0.1", dst="10.0.0.2"), IPv6(src="fd00::1", dst="fd00::2")):
+        to_one = Ether(src=mac(1), dst=group_mac) / layer / UDP(dport=53)
+        assert vf(1) not in rig.ports(vf(0), to_one)
+        assert vf(2) in rig.ports(vf(0), to_one)
+        assert vf(1) not in rig.ports(UPLINK, Ether(src=mac(9), dst=group_mac) / to_one.payload)
+    for everyone in ("10.0.0.255", "255.255.255.255", "224.0.0.251"):
+        shout = Ether(src=mac(1), dst=group_mac) / IP(src="10.0.0.1", dst=everyone) / UDP()
+        assert {vf(1), vf(2)} <= set(rig.ports(vf(0), shout))
+    shout = Ether(src=mac(1), dst="33:33:00:00:00:01") / IPv6(src="fd00::1", dst="ff02::1") / UDP()
+    assert {vf(1), vf(2)} <= set(rig.ports(vf(0), shout))
 
 
 def test_remote_group_means_its_members(rig: Rig) -> None:
