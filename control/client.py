@@ -115,7 +115,7 @@ class Client:
 def _denied(error: BaseException | None) -> bool:
     """Whether an error comes from missing permissions."""
     while error is not None and not isinstance(error, PermissionError):
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
     return error is not None
 
 

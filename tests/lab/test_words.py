@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from control.cli import run_words
 from control.client import Client
 from control.errors import ControlError
 from topologies.lab import Lab
+
+from .helpers import needs_root
 
 Say = Callable[..., str]
 
@@ -108,16 +111,18 @@ def test_a_lab_that_does_not_answer_is_told(
         client.get("/vms")
 
 
-def test_missing_permissions_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        try:
-            raise PermissionError(13, "Permission denied")
-        except PermissionError as error:
-            raise httpx.ConnectError(str(error)) from error
-
-    monkeypatch.setattr(httpx.Client, "request", refuse)
-    with Client(tmp_path / "s") as client, pytest.raises(ControlError, match=r"only root .* sudo"):
-        client.get("/vms")
+@needs_root
+def test_missing_permissions_are_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        with (
+            Client(tmp_path / "s") as client,
+            pytest.raises(ControlError, match=r"only root .* sudo"),
+        ):
+            client.get("/vms")
+    finally:
+        os.seteuid(0)
 
 
 @pytest.mark.parametrize("words", [("vf", "show"), ("stats",), ("vms",), ("nics",)])
