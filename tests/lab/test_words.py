@@ -112,6 +112,7 @@ def test_a_lab_that_does_not_answer_is_told(
 
 
 @needs_root
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # httpcore's, when refused
 def test_missing_permissions_are_told(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     os.seteuid(65534)
