@@ -46,6 +46,8 @@ def compile(arguments: list[str]) -> int:
         return _list_passes()
     if options.program is None:
         parser.error("a program is needed")
+    if options.folder is not None and options.folder.suffix == ".json":
+        parser.error(f"-o names a folder; for a file: --json {options.folder} --p4info FILE")
     from p4native.compiler import CompileError, compile_program
 
     defines = macros(options.define)

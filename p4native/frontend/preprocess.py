@@ -21,6 +21,9 @@ from p4native.frontend.source import Piece, SourceText
 
 STANDARD_INCLUDE = Path(__file__).resolve().parent.parent / "p4include"
 
+_OTHER_ARCHITECTURES = {
+    "psa.p4", "pna.p4", "tna.p4", "t2na.p4", "ebpf_model.p4", "ubpf_model.p4", "xdp_model.p4",
+}  # fmt: skip
 _MAX_INCLUDE_DEPTH = 200
 _MAX_LINES = 1_000_000
 _MAX_BYTES = 32 << 20
@@ -145,10 +148,7 @@ class Preprocessor:
             return
         path = self._find(name, self._folders(quoted, current, after))
         if path is None:
-            dirs = ", ".join(str(d) for d in self.include_dirs)
-            self.reporter.error(
-                "include", f"{name}: no such file; looked in {dirs}; add -I DIR", loc
-            )
+            self.reporter.error("include", f"{name}: {self._why_missing(name, quoted)}", loc)
             return
         if path.resolve() in self.once:
             return
@@ -158,6 +158,13 @@ class Preprocessor:
         self.depth += 1
         self._file(path, text)
         self.depth -= 1
+
+    def _why_missing(self, name: str, quoted: bool) -> str:
+        if name in _OTHER_ARCHITECTURES:
+            return "no such file; programs for v1model (v1model.p4) can be compiled, no others"
+        beside = "beside this file and " if quoted else ""
+        folders = ", ".join(str(folder) for folder in self.include_dirs)
+        return f"no such file; looked {beside}in {folders}; add -I DIR"
 
     def _folders(self, quoted: bool, current: Path, after: Path | None) -> list[Path]:
         if after in self.include_dirs:

@@ -51,6 +51,12 @@ def test_single_outputs(source: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "small.json").exists()
 
 
+def test_a_file_where_a_folder_belongs_is_refused(source: Path, tmp_path: Path) -> None:
+    done = run(source, "-o", tmp_path / "a.json")
+    assert done.returncode == 2 and "-o names a folder; for a file: --json" in done.stderr
+    assert not (tmp_path / "a.json").exists()
+
+
 def test_an_error_is_shown_with_its_line(tmp_path: Path) -> None:
     bad = tmp_path / "bad.p4"
     bad.write_text(program(apply="meta.nothing = 1;"))

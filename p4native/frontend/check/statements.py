@@ -25,6 +25,7 @@ from p4native.frontend.types import (
     SetType,
     StackType,
     StringType,
+    TableResultType,
     Type,
     VoidType,
 )
@@ -111,7 +112,7 @@ def _assign(ctx: Context, statement: ir.Assign) -> None:
         ctx.type_error(f"'{statement.op}' cannot be applied to type '{left.type}'", statement.loc)
         return
     if not is_lvalue(left):
-        ctx.type_error("this cannot be assigned to", left.loc)
+        ctx.type_error(f"this cannot be assigned to{_why_constant(left)}", left.loc)
         return
     if statement.op in _SHIFTS:
         statement.right = to_numeric(statement.right)
@@ -139,6 +140,17 @@ def _if(ctx: Context, statement: ir.If) -> None:
         _branch(ctx, node)
 
 
+def _why_constant(expr: ir.Expression) -> str:
+    """What the root of an expression is that makes it constant, if it is a parameter."""
+    while isinstance(expr, (ir.Member, ir.Index, ir.Slice, ir.PlusSlice)):
+        expr = expr.expr
+    if isinstance(expr, ir.Path) and isinstance(expr.decl, ir.Param):
+        direction = expr.decl.direction
+        kind = f"an '{direction}' parameter" if direction else "a parameter without a direction"
+        return f": '{expr.decl.name}' is {kind}" if direction in ("", "in") else ""
+    return ""
+
+
 def _branch(ctx: Context, statement: ir.Statement) -> None:
     with ctx.scope():
         check_statement(ctx, statement)
@@ -147,7 +159,8 @@ def _branch(ctx: Context, statement: ir.Statement) -> None:
 def _condition(ctx: Context, cond: ir.Expression, statement: ir.Statement) -> ir.Expression:
     cond = check(ctx, cond)
     if cond.type is not UNKNOWN and not isinstance(cond.type, BoolType):
-        ctx.type_error(f"the condition must be bool, not '{cond.type}'", statement.loc)
+        hint = "; compare it with a number" if isinstance(cond.type, (BitsType, IntType)) else ""
+        ctx.type_error(f"the condition must be bool, not '{cond.type}'{hint}", statement.loc)
     return cond
 
 
@@ -169,7 +182,8 @@ def _switch(ctx: Context, statement: ir.Switch) -> None:
             _value_label(ctx, statement, case, t)
         _duplicate_values(ctx, statement)
     elif t is not UNKNOWN:
-        ctx.type_error(f"a value of type '{t}' cannot be switched on", statement.expr.loc)
+        hint = "; its '.action_run' can" if isinstance(t, TableResultType) else ""
+        ctx.type_error(f"a value of type '{t}' cannot be switched on{hint}", statement.expr.loc)
     for case in statement.cases:
         if case.body is not None:
             check_block(ctx, case.body)

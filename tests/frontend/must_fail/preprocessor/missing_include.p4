@@ -1,2 +1,3 @@
 #include "nowhere.p4"
 #include <neither.p4>
+#include <psa.p4>
