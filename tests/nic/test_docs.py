@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from finsy.proto import p4i
 from google.protobuf import text_format
 
 from control.policy.reasons import DropReason, PuntReason, label, slow_path_label
+from p4native import compiler
 
 from .conftest import SOURCE, compile_program
 
@@ -26,6 +28,24 @@ def test_every_table_is_documented_with_its_size(hybrid: tuple[Path, Path], tmp_
     small, _ = compile_program("hybrid_nic", tmp_path, "SMALL_NIC")
     sizes, small_sizes = _sizes(hybrid[0]), _sizes(small)
     assert documented == {name: (str(size), str(small_sizes[name])) for name, size in sizes.items()}
+
+
+def test_the_changes_of_the_tutorial_compile(tmp_path: Path) -> None:
+    shutil.copytree(SOURCE, tmp_path / "p4src")
+    program = tmp_path / "p4src" / "hybrid_nic.p4"
+    blocks = re.findall(
+        r"```p4\n(.*?)```", (DOCS.parent / "first-change.md").read_text(), re.DOTALL
+    )
+    text = program.read_text()
+    for block in blocks:
+        declares = block.lstrip().startswith("counter")
+        place = "    apply {\n        if (hdr.packet_out" if declares else "        verdict.apply("
+        assert text.count(place) == 1
+        text = text.replace(place, block + place)
+    program.write_text(text)
+    result = compiler.compile_program(program)
+    assert len(blocks) == 3
+    assert "quiet_table" in result.p4info_text and not result.diagnostics
 
 
 def test_reasons_have_the_numbers_of_the_program() -> None:
