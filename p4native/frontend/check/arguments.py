@@ -10,6 +10,7 @@ from p4native.frontend import ir
 from p4native.frontend.check.coerce import coerce
 from p4native.frontend.check.context import Context
 from p4native.frontend.check.infer import block_matches
+from p4native.frontend.check.overlaps import warn_overlaps
 from p4native.frontend.diagnostics import Loc
 from p4native.frontend.types import (
     DONT_CARE,
@@ -157,7 +158,10 @@ def convert_arguments(
         if UNKNOWN in (wanted, arg.expr.type):
             continue
         _convert(ctx, arg, wanted, loc, is_action)
-    return ctx.reporter.error_count == before
+    if ctx.reporter.error_count > before:
+        return False
+    warn_overlaps(ctx, args)
+    return True
 
 
 def _convert(

@@ -268,6 +268,8 @@ def _property(ctx: Context, prop: ir.Property) -> None:
             ctx.type_error("'size' must be an integer", prop.expr.loc)
         elif not is_constant(prop.expr):
             ctx.type_error("'size' must be a compile-time constant", prop.expr.loc)
+    elif prop.name == "support_timeout" and not isinstance(prop.expr.value, bool):
+        ctx.error("unexpected", "'support_timeout' must be true or false", prop.expr.loc)
     elif prop.name == "priority_delta":
         value = prop.expr.value
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:

@@ -15,6 +15,7 @@ control c(inout bit<8> x, inout bool b) {
         actions = { NoAction; }
         priority_delta = x;
         largest_priority_wins = b;
+        support_timeout = 5;
     }
     apply { t.apply(); u.apply(); }
 }
