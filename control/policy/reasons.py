@@ -31,6 +31,7 @@ class DropReason(IntEnum):
     NO_ROUTE = 15
     CONNECTION_RATE = 16
     FRAGMENT = 17
+    LINK_CONTROL = 18
 
 
 PUNT_NONE = 0  # what the host has sent to itself
@@ -75,6 +76,7 @@ _WORDS = {
     DropReason.NO_ROUTE: "no route in the tenant",
     DropReason.CONNECTION_RATE: "more new connections per second than the quota",
     DropReason.FRAGMENT: "later fragment, and the rules ask for ports",
+    DropReason.LINK_CONTROL: "frame of the link itself (LLDP, STP, pause) from a guest",
 }
 
 

@@ -54,6 +54,9 @@ const bit<16> UDP_PORT_VXLAN = 4789;
 // frames from a guest's own VXLAN by the destination alone.
 const bit<32> VTEP_MAC_PREFIX = 0x064e4943;
 
+// 01:80:c2:00:00:0x: frames of the link itself, which no bridge forwards (IEEE 802.1Q, 8.6.3).
+const bit<44> LINK_MAC_PREFIX = 0x0180c200000;
+
 // Frames to 06:4e:49:52:xx:xx are for the router in the NIC.
 const bit<32> ROUTER_MAC_PREFIX = 0x064e4952;
 

@@ -21,6 +21,7 @@ const reason_t DROP_MALFORMED = 14;           // headers cut short or contradict
 const reason_t DROP_NO_ROUTE = 15;            // routed, and the tenant has no route there
 const reason_t DROP_CONNECTION_RATE = 16;     // more new connections per second than the quota
 const reason_t DROP_FRAGMENT = 17;            // later fragment, and the rules ask for ports
+const reason_t DROP_LINK_CONTROL = 18;        // LLDP, STP, pause from a guest that is not trusted
 
 const reason_t PUNT_NONE = 0;
 const reason_t PUNT_HELD = 1;                 // for a VM that is frozen: the host holds it

@@ -1,7 +1,7 @@
 // Admission stage: what a port may send at all, before anyone looks at what it says.
 //
 //   in:  VF settings and rate colour from the port stage
-//   out: drop = SPOOFED_MAC | GUEST_TAG | RATE | STORM
+//   out: drop = SPOOFED_MAC | GUEST_TAG | LINK_CONTROL | RATE | STORM
 //
 // No tables: the port stage has fetched the settings. A VF within its guaranteed rate
 // (`min_tx_rate`, green) always passes; between that and its maximum (yellow) it shares with the
@@ -25,6 +25,8 @@ control AdmissionStage(inout headers_t hdr, inout metadata_t meta) {
                 meta.drop = DROP_SPOOFED_MAC;
             } else if (meta.trusted == 0 && hdr.vlan.isValid()) {
                 meta.drop = DROP_GUEST_TAG;
+            } else if (meta.trusted == 0 && hdr.ethernet.dst[47:4] == LINK_MAC_PREFIX) {
+                meta.drop = DROP_LINK_CONTROL;
             } else if (meta.color == COLOR_YELLOW) {
                 excess_meter.execute_meter(0, meta.color);
             }

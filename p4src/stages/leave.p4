@@ -52,6 +52,8 @@ control ReplicaStage(inout headers_t hdr, inout metadata_t meta, inout standard_
         } else if (meta.mode != MODE_VEB
                    && (meta.mode == MODE_VEPA || std.egress_port >= PORT_VF0)) {
             mark_to_drop(std);
+        } else if (std.egress_port >= PORT_VF0 && hdr.ethernet.dst[47:4] == LINK_MAC_PREFIX) {
+            mark_to_drop(std);
         } else {
             replica_table.apply();
             // Receivers take a packet to their own address also out of a frame to a group, which

@@ -95,6 +95,18 @@ def test_guest_tags_need_trust(rig: Rig) -> None:
     rig.passes(vf(1), back, vf(0))
 
 
+def test_guests_have_no_say_in_the_link(rig: Rig) -> None:
+    rig.configure(state(vms=[vm(1), vm(2), vm(3, trust=True)]))
+    for last in (0x00, 0x01, 0x0E):  # STP, pause, LLDP
+        frame = Ether(src=mac(1), dst=f"01:80:c2:00:00:{last:02x}", type=0x88CC) / bytes(46)
+        rig.drops(vf(0), frame, DropReason.LINK_CONTROL, vf(0))
+        frame.src = mac(3)
+        assert rig.ports(vf(2), frame) == [UPLINK, PF]
+        assert rig.ports(UPLINK, frame) == [PF]
+    frame.src, frame.dst = mac(1), "01:80:c2:00:00:10"
+    assert rig.ports(vf(0), frame) == [UPLINK, PF, vf(1), vf(2)]
+
+
 def test_trusted_vf_is_promiscuous(rig: Rig) -> None:
     rig.configure(state(vms=[vm(1, trust=True), vm(2)]))
     rig.passes(UPLINK, udp(4, 9), vf(0))
