@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Annotated
 
@@ -143,6 +145,16 @@ def _finite(value: float | None) -> float | None:
     return value
 
 
+@contextmanager
+def _going_on(words: str) -> Iterator[None]:
+    """Ctrl-C ends the waiting, not what is waited for: say so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(words)
+        raise
+
+
 @app.command()
 def migrate(
     vm: str,
@@ -157,7 +169,11 @@ def migrate(
     """Move a running VM to another server; print what it took."""
     body = {"vm": vm, "server": server, "memory_mib": memory, "dirty_mib_s": dirty}
     screen = console()
-    with Client() as client, screen.status(escape(f"migrating {vm} to {server}")):
+    with (
+        _going_on(f"{vm} goes on moving; to undo it: abort {vm}"),
+        Client() as client,
+        screen.status(escape(f"migrating {vm} to {server}")),
+    ):
         for item in client.stream("POST", "/migrations", body):
             if "report" in item:
                 screen.print(MigrationReport.from_dict(item["report"]).table())
@@ -168,7 +184,11 @@ def evacuate(server: str) -> None:
     """Move all VMs off a server, several at a time; those that no other server takes stay."""
     screen = console()
     moved = stayed = 0
-    with Client() as client, screen.status(escape(f"evacuating {server}")):
+    with (
+        _going_on(f"{server}'s VMs go on moving; to undo one: abort VM"),
+        Client() as client,
+        screen.status(escape(f"evacuating {server}")),
+    ):
         for item in client.stream("POST", f"/evacuations/{segment(server)}"):
             outcome, report = item["outcome"], item["outcome"]["report"]
             moved, stayed = moved + (report is not None), stayed + (report is None)

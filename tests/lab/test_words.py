@@ -111,6 +111,27 @@ def test_a_lab_that_does_not_answer_is_told(
         client.get("/vms")
 
 
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("migrate", "vm1", "server2"), "vm1 goes on moving; to undo it: abort vm1"),
+        (("evacuate", "server1"), "server1's VMs go on moving; to undo one: abort VM"),
+    ],
+)
+def test_who_interrupts_the_waiting_is_told_what_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    answer: str,
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "stream", interrupt)
+    run_words(list(words))
+    assert answer in capsys.readouterr().out
+
+
 @needs_root
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # httpcore's, when refused
 def test_missing_permissions_are_told(tmp_path: Path) -> None:
