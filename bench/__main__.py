@@ -70,6 +70,8 @@ def measure(
     wanted = [plane for plane in wanted if any(b.among([plane]) for b in benches.values())]
     todo = len(runner.pending(list(benches.values()), tuple(wanted), effort, results))
     console.print(f"{todo} rounds, {_clock(effort.budget_s)} at most on two cores", highlight=False)
+    for what, value in runner.lessened(effort).items():
+        console.print(f"{what}: {value}", highlight=False)
     began = time.monotonic()
     with _bar(console) as bar, running(wanted) as labs:
         task = bar.add_task("starting", total=todo)
@@ -87,7 +89,7 @@ def measure(
             console.print(phase_table(bench.among(wanted), effort, results))
     _tell_times(console, effort, time.monotonic() - began, {"start": started - began} | spent)
     if left := len(runner.pending(list(benches.values()), tuple(wanted), effort, results)):
-        text = f"{left} second rounds did not fit; the same command again adds them"
+        text = f"{left} rounds did not fit; the same command again adds them"
         console.print(text, highlight=False)
     console.print(f"written to {output}", highlight=False)
 

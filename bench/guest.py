@@ -31,12 +31,18 @@ _PATIENCE_S = 0.2
 
 
 def _until(seconds: float) -> Iterator[float]:
-    """The time, over and over, for ``seconds``, or if that is 0 until standard input closes."""
+    """The time, over and over, for ``seconds``, or if that is 0 until standard input closes.
+
+    Then "ready" is said after the first time: what was to be done is being done.
+    """
     began = time.monotonic()
-    while (now := time.monotonic()) - began < seconds or not seconds:
-        if not seconds and select.select([sys.stdin], [], [], 0)[0]:
+    for number in itertools.count():
+        now = time.monotonic()
+        if now - began >= seconds if seconds else select.select([sys.stdin], [], [], 0)[0]:
             return
         yield now
+        if not seconds and not number:
+            print("ready", flush=True)
 
 
 def probe_send(

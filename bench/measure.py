@@ -48,8 +48,9 @@ class Round:
 class Effort:
     """How long and how often: seconds per measurement, rounds per case, migrations, rules.
 
-    ``seconds`` are whole ones (iperf3 takes no others); ``budget_s`` is what a run of all planes
-    may take on two cores.
+    ``seconds`` are whole ones (iperf3 takes no others); ``memory_mib`` is what a guest has when it
+    moves, on every plane, and ``dirty_mib_s`` how much of it it changes meanwhile; ``budget_s`` is
+    what a run of all planes may take on two cores.
     """
 
     name: str
@@ -58,14 +59,32 @@ class Effort:
     rounds: int
     count: int
     rules: tuple[int, ...]
+    memory_mib: int
+    dirty_mib_s: int
     budget_s: int
 
 
 QUICK = Effort(
-    "quick", seconds=1, rtt_seconds=0.5, rounds=1, count=1, rules=(0, 1000), budget_s=180
+    "quick",
+    seconds=1,
+    rtt_seconds=0.5,
+    rounds=1,
+    count=1,
+    rules=(0, 1000),
+    memory_mib=4,
+    dirty_mib_s=1,
+    budget_s=180,
 )
 FULL = Effort(
-    "full", seconds=2, rtt_seconds=2, rounds=2, count=6, rules=(0, 100, 1000, 10000), budget_s=1800
+    "full",
+    seconds=2,
+    rtt_seconds=2,
+    rounds=2,
+    count=6,
+    rules=(0, 100, 1000, 10000),
+    memory_mib=64,
+    dirty_mib_s=8,
+    budget_s=1800,
 )
 VARIANTS: dict[str, GuestModel] = {"hybrid-vf": "vf"}
 """The hybrid NIC with another guest model, by which only migrations differ."""
@@ -87,10 +106,16 @@ class Bench:
     """Takes a minute on a plane: one round of it is enough, and none in a quick run of all."""
     variants: tuple[str, ...] = ()
     """Variants of planes (``VARIANTS``) that this bench measures beside the planes."""
+    spare: tuple[str, ...] = ()
+    """Conditions that a quick run measures last, as variants, and only if it has time left."""
 
     def among(self, planes: Iterable[str]) -> tuple[str, ...]:
         """Those of some planes and variants that this bench measures."""
         return tuple(p for p in planes if p not in VARIANTS or p in self.variants)
+
+    def spares(self, case: Case, effort: Effort) -> bool:
+        """Whether the case is one for which a run of this effort need not find time."""
+        return effort is QUICK and (case.condition in self.spare or case.plane in self.variants)
 
     def cases(self, planes: tuple[str, ...], effort: Effort) -> list[Case]:
         """Every case, planes innermost, so that neighbours in time are compared."""

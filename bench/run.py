@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.cpu import busy_share
 from bench.engines import debug_builds
-from bench.measure import Bench, Case, Effort, Round
+from bench.measure import FULL, Bench, Case, Effort, Round
 from bench.results import Results
 from bench.traffic import TrafficError
 from control.errors import ControlError
@@ -25,6 +25,7 @@ def context(effort: Effort) -> dict[str, Any]:
     """Machine and versions, as the results file records them."""
     return {
         "effort": effort.name,
+        **lessened(effort),
         "machine": f"{os.cpu_count()} cores, {_cpu_model()}, Linux {platform.release()}",
         "python": platform.python_version(),
         "open vswitch": _version(["ovs-vswitchd", "--version"]),
@@ -32,6 +33,14 @@ def context(effort: Effort) -> dict[str, Any]:
         "iperf3": _version(["iperf3", "--version"]),
         "c compiler": _version(["cc", "--version"]),
     }
+
+
+def lessened(effort: Effort) -> dict[str, str]:
+    """What is measured, on all planes alike, with less than in a full run."""
+    if effort.memory_mib == FULL.memory_mib:
+        return {}
+    present, usual = (f"{e.memory_mib} MiB, {e.dirty_mib_s} MiB/s" for e in (effort, FULL))
+    return {"memory of guests that move, and what they change": f"{present} (full run: {usual})"}
 
 
 def warnings() -> list[str]:
@@ -49,13 +58,16 @@ def warnings() -> list[str]:
 def pending(
     benches: Sequence[Bench], planes: tuple[str, ...], effort: Effort, results: Results
 ) -> list[Case]:
-    """Cases that lack rounds, one entry per missing round, round by round."""
+    """Cases that lack rounds, one entry per missing round, round by round; spare ones last."""
     return [
         case
         for number in range(effort.rounds)
+        for spare in (False, True)
         for bench in benches
         for case in bench.cases(planes, effort)
-        if results.count(case) <= number and not (bench.costly and number)
+        if bench.spares(case, effort) is spare
+        and results.count(case) <= number
+        and not (bench.costly and number)
     ]
 
 
@@ -70,14 +82,15 @@ def run(
 ) -> dict[str, float]:
     """Measure what is pending; each round is saved as it ends. Seconds by bench.
 
-    From ``until`` on (monotonic seconds) only cases without any round are measured: a run keeps
-    to its budget, and the next one adds the rounds that are left.
+    From ``until`` on (monotonic seconds) only cases without any round are measured, and of a quick
+    run none that is spare: a run keeps to its budget, and the next one adds the rounds left.
     """
     todo = pending(list(benches.values()), tuple(labs), effort, results)
     spent: dict[str, float] = {}
     for left, case in zip(range(len(todo), 0, -1), todo, strict=True):
         progress(case, left)
-        if results.count(case) and time.monotonic() > until:
+        wanted = not results.count(case) and not benches[case.bench].spares(case, effort)
+        if not wanted and time.monotonic() > until:
             continue
         began = time.monotonic()
         results.add(case, measure(benches[case.bench], labs[case.plane], case, effort))

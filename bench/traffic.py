@@ -169,7 +169,7 @@ class Guest:
         self._process = machine.popen(command, stdin=subprocess.PIPE)
 
     def wait_ready(self) -> None:
-        """Wait until a service listens."""
+        """Wait until a service listens, or what runs until it is told to end has begun."""
         assert self._process.stdout is not None
         if self._process.stdout.readline().strip() != "ready":
             raise TrafficError(f"{self._name} did not start: {self._process.communicate()[1]}")

@@ -39,4 +39,5 @@ CONNECTIONS = Bench(
     ),
     fixed("no policy", "stateful policy"),
     _connections,
+    spare=("no policy",),
 )

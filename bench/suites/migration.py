@@ -40,11 +40,13 @@ def _migration(lab: Lab, condition: str, effort: Effort) -> Round:
         with guest_service(moving, "probe-receive", _PROBE_PORT) as probes:
             words = ("probe-send", moving.ip, _PROBE_PORT, _PROBE_RATE, _UNTIL_TOLD)
             sender = guest(prober, *words)
-            reports = [_move(lab, moving.name, SERVERS[n % 2]) for n in range(effort.count)]
+            requests.wait_ready()
+            sender.wait_ready()
+            reports = [_move(lab, moving.name, n, effort) for n in range(effort.count)]
             sent, made = sender.result(), requests.result()
             seen = probes.result(sent["sent"])
     if effort.count % 2:
-        _move(lab, moving.name, SERVERS[1])
+        _move(lab, moving.name, effort.count, effort)
     figures = {
         **_times(reports),
         "lost": sent["sent"] - seen["received"],
@@ -85,9 +87,10 @@ def _permille(sent: dict[str, Any], seen: dict[str, Any]) -> float:
     return 1000 * float(sent["sent"] - seen["received"]) / float(sent["sent"])
 
 
-def _move(lab: Lab, vm: str, server: str) -> MigrationReport:
-    """Migrate once."""
-    return lab.run(lab.controller.migrations.migrate(vm, server, Options()))
+def _move(lab: Lab, vm: str, number: int, effort: Effort) -> MigrationReport:
+    """Migrate once: the even ones go, the odd ones come back."""
+    options = Options(memory_mib=effort.memory_mib, dirty_mib_s=effort.dirty_mib_s)
+    return lab.run(lab.controller.migrations.migrate(vm, SERVERS[number % 2], options))
 
 
 def _times(reports: Sequence[MigrationReport]) -> dict[str, float]:

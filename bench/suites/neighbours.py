@@ -33,4 +33,5 @@ NEIGHBOURS = Bench(
     (Figure("gbps", "TCP beside the flooding VM", "Gb/s"),),
     fixed("alone", "flood", "flood, limited"),
     _neighbours,
+    spare=("flood, limited",),
 )

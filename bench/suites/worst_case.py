@@ -77,4 +77,5 @@ WORST_CASE = Bench(
         quick=("new flows", "policy injection"),
     ),
     _worst_case,
+    spare=("policy injection",),
 )

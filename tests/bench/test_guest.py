@@ -51,6 +51,18 @@ def test_unanswered_requests_count_as_long_as_they_waited(way: tuple[str, ...]):
     assert min(told["unanswered_us"]) >= guest._PATIENCE_S * 1e6
 
 
+def test_what_runs_until_it_is_told_to_end_says_that_it_has_begun(free_udp_port: int):
+    """A migration that is over before the first probe is sent would tell nothing."""
+    words = ("probe-send", "127.0.0.1", str(free_udp_port), "1000", "0")
+    command = [sys.executable, str(Path(guest.__file__)), *words]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as sender:
+        assert sender.stdout is not None
+        assert sender.stdout.readline() == "ready\n"
+        assert json.loads(sender.communicate()[0])["sent"] >= 1
+
+
 @pytest.mark.parametrize("sent", [3, 2])
 def test_flows_under_way_are_waited_for_until_all_came(sent: int, free_udp_port: int):
     command = [sys.executable, str(Path(guest.__file__)), "flows-receive", str(free_udp_port), "1"]

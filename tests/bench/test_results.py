@@ -12,7 +12,8 @@ import pytest
 from bench.engines import debug_builds
 from bench.measure import FULL, QUICK, Bench, Case, Figure, Round, fixed
 from bench.results import Results, ResultsError
-from bench.run import pending, run
+from bench.run import context, lessened, pending, run
+from control.migration.record import Options
 from topologies.lab import Lab
 
 CONTEXT = {"effort": "quick", "machine": "here"}
@@ -79,6 +80,24 @@ def test_a_run_out_of_time_leaves_second_rounds_to_the_next(tmp_path: Path):
     assert pending([a_bench()], ("hybrid",), FULL, results) == []
 
 
+def test_a_quick_run_measures_what_is_spare_last_and_if_it_has_time(tmp_path: Path):
+    results = Results(tmp_path / "r.json", CONTEXT)
+    labs = dict.fromkeys(("hybrid", "hybrid-vf"), cast(Lab, None))
+    benches = {
+        "b": replace(a_bench(), spare=("c1",)),
+        "moves": replace(a_bench("moves"), variants=("hybrid-vf",)),
+    }
+    needed = ["b/hybrid/c2", "moves/hybrid/c1", "moves/hybrid/c2"]
+    spare = ["b/hybrid/c1", "moves/hybrid-vf/c1", "moves/hybrid-vf/c2"]
+    todo = pending(list(benches.values()), tuple(labs), QUICK, results)
+    assert [case.key for case in todo] == [*needed, *spare]
+    run(benches, labs, QUICK, results, lambda *_: None, until=time.monotonic() - 1)
+    assert results.cases() == needed
+    run(benches, labs, QUICK, results, lambda *_: None)
+    assert pending(list(benches.values()), tuple(labs), QUICK, results) == []
+    assert pending([benches["b"]], ("hybrid",), FULL, results)[0].key == "b/hybrid/c1"
+
+
 def test_a_costly_bench_is_measured_once(tmp_path: Path):
     results = Results(tmp_path / "r.json", CONTEXT)
     costly = replace(a_bench("long"), costly=True)
@@ -91,6 +110,16 @@ def test_a_quick_run_may_have_fewer_conditions():
     conditions = fixed("one", "two", quick=("one",))
     assert conditions(QUICK) == ("one",)
     assert conditions(FULL) == fixed("one", "two")(QUICK)
+
+
+def test_a_quick_run_tells_what_it_has_less_of():
+    what = "memory of guests that move, and what they change"
+    told = {what: "4 MiB, 1 MiB/s (full run: 64 MiB, 8 MiB/s)"}
+    assert lessened(QUICK) == told
+    assert told.items() <= context(QUICK).items()
+    assert lessened(FULL) == {}
+    usual = Options()  # what `lab migrate` takes, too
+    assert (FULL.memory_mib, FULL.dirty_mib_s) == (usual.memory_mib, usual.dirty_mib_s)
 
 
 def test_debug_builds_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
