@@ -306,3 +306,28 @@ def test_tables_with_a_profile_have_no_content_of_their_own() -> None:
     assert not {"entries", "default_entry"} & table.keys()
     assert all(f"'{what}' of table 'I.t' has no effect" in made.reporter.render()
                for what in ("entries", "default_action"))  # fmt: skip
+
+
+def test_a_control_is_applied_several_times_in_a_deparser_and_over_checksums() -> None:
+    json = compiled(
+        globals="""control Put(packet_out pkt, in h_t h) { apply { pkt.emit(h); } }
+            control Both(packet_out pkt, in h_t a, in h_t b) {
+                Put() put;
+                apply { put.apply(pkt, a); put.apply(pkt, b); }
+            }
+            control Sum(inout h_t h) {
+                apply { update_checksum(true, { h.a, h.b }, h.c, HashAlgorithm.csum16); }
+            }
+            control Sums(inout headers hdr) {
+                Sum() sum;
+                apply { sum.apply(hdr.h); sum.apply(hdr.g); }
+            }
+            control Order(packet_out pkt, in headers hdr) {
+                Both() both;
+                apply { both.apply(pkt, hdr.h, hdr.g); both.apply(pkt, hdr.g, hdr.h); }
+            }""",
+        compute="Sums.apply(hdr);",
+        deparser="Order.apply(pkt, hdr);",
+    ).json()
+    assert json["deparsers"][0]["order"] == ["h", "g", "g", "h"]
+    assert [c["target"] for c in json["checksums"]] == [["h", "c"], ["g", "c"]]

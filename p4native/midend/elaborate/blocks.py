@@ -16,6 +16,8 @@ from p4native.midend.elaborate.values import CopiedIn, EnumConst, Packet, Text, 
 from p4native.midend.elaborate.work import Work
 
 Argument = tuple[ir.Param, Value]
+_WITHOUT_TABLES = ("verify", "compute", "deparser")
+"""Only tables hold on to arguments, from one apply to the next: here each has its own."""
 
 
 @dataclass(slots=True, eq=False)
@@ -230,6 +232,8 @@ class Blocks:
     ) -> list[tuple[Value, Value]]:
         """Bind the arguments of an `apply`; returns the copies to make behind it."""
         args = self._own_parameters(instance, e, self.work.calls.evaluate_args(frame, e.args))
+        if self.work.block in _WITHOUT_TABLES:
+            return self.work.calls.bind(instance.frame, args, e.loc, copy=False)
         if instance.shared:
             return self._bind_shared(instance, args, e.loc)
         if not _same_args(instance.bound.setdefault(e, args), args):
